@@ -40,6 +40,7 @@ DOCUMENTS = [
             "relay",
             "rpc",
             "session",
+            "testing",
             "grpc",
             "rpc-compat",
             "rpc-identity",
@@ -71,7 +72,7 @@ def run(words: list[str], folder: Path) -> str:
     done = subprocess.run(
         words,
         cwd=folder,
-        env={**os.environ, "PATH": path, "COLUMNS": "120"},
+        env={**os.environ, "PATH": path, "COLUMNS": "120", "PYTEST_PLUGINS": "catenet.testing.plugin"},
         text=True,
         timeout=110,
         check=False,

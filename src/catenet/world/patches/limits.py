@@ -77,10 +77,14 @@ def _comparable(limit: int) -> int:
     return limit & 0xFFFF_FFFF_FFFF_FFFF
 
 
+RESIDENT: Final = 1 << 15
+"""Kilobytes that a program is told it has taken at most."""
+
+
 def _usage(process: Process, who: int) -> resource.struct_rusage:
-    """`resource.getrusage`: memory and faults are the interpreter's, but computing takes no processor time."""
-    usage = _getrusage(who)
-    return resource.struct_rusage((INITIAL_CPU_TIME, 0.0, *usage[2:]))
+    """`resource.getrusage`: computing takes no processor time, and what memory it takes is the interpreter's affair."""
+    usage = _getrusage(who)  # which says what is wrong with `who`
+    return resource.struct_rusage((INITIAL_CPU_TIME, 0.0, RESIDENT, *(0 for _ in usage[3:])))
 
 
 def apply(patcher: Patcher) -> None:

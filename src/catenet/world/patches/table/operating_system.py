@@ -89,17 +89,23 @@ ROWS: Final = (
         SHARED,
         FILES,
         """access chmod chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
-        fwalk get_terminal_size getxattr lchown link listdir listxattr lockf lstat makedirs memfd_create mkdir
+        fwalk get_terminal_size getxattr lchown link listxattr lockf lstat makedirs memfd_create mkdir
         pathconf posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
-        rename renames replace rmdir scandir setxattr stat statvfs symlink sync truncate utime walk""",
+        rename renames replace rmdir setxattr stat statvfs symlink sync truncate utime walk""",
     ),
     Row(
         "os",
         SHARED,
         MACHINE,
-        """confstr cpu_count ctermid getgrouplist getloadavg getlogin getpriority process_cpu_count>=3.13
-        sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
-        sched_rr_get_interval sysconf""",
+        """confstr ctermid getgrouplist getlogin getpriority sched_get_priority_max sched_get_priority_min
+        sched_getparam sched_getscheduler sched_rr_get_interval""",
+    ),
+    Row("os", REPLACED, "files are the machine's, listed in the order of their names", "listdir scandir"),
+    Row(
+        "os",
+        REPLACED,
+        "every host has four processors and no load",
+        "cpu_count getloadavg process_cpu_count>=3.13 sched_getaffinity sysconf",
     ),
     Row("os", SHARED, "handlers stay with the interpreter; no process forks", "register_at_fork"),
     Row("os", HARMLESS, "on descriptors that no process can have", "eventfd_read eventfd_write"),
