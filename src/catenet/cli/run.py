@@ -49,7 +49,7 @@ networks:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.set_defaults(parser=parser)
+    parser.set_defaults(parser=parser, own_process=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.usage = "catenet run [OPTIONS] TARGET [ARGS...]"
@@ -128,7 +128,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Fix the hash seed and the memory layout of a simulation."""
+    """Fix the hash seed and the memory layout of a simulation; note that the process is its own, to be closed."""
+    args.own_process = True
     if args.net == "sim":
         settle()
 
@@ -188,12 +189,15 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
     if args.verbose:
         console.complain(settled().describe())
+    isolation = _isolation(args, plan)
+    if args.own_process:
+        _close(console, args.verbose, children=_is_apart(plan))
     world = World(
         plan.seed,
         output=console.line,
         directory=plan.folder,
         quiet=plan.quiet,
-        isolation=_isolation(args, plan),
+        isolation=isolation,
         workers=args.workers,
     )
     console.now = lambda: world.now
@@ -210,13 +214,18 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
 def _isolation(args: argparse.Namespace, plan: WorldPlan) -> str:
     """How the hosts of a world are isolated. What is asked for must be possible."""
-    apart = "process" in (plan.isolation, *(host.isolation for host in plan.hosts))
+    apart = _is_apart(plan)
     if apart and args.plot is not None:
         raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
     configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
     if apart and configured is not None:
         raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
     return plan.isolation or "shared"
+
+
+def _is_apart(plan: WorldPlan) -> bool:
+    """Whether a host has a process of its own."""
+    return "process" in (plan.isolation, *(host.isolation for host in plan.hosts))
 
 
 def _workers(text: str) -> int:
@@ -227,6 +236,23 @@ def _workers(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: at least 1")
     return number
+
+
+def _close(console: Console, verbose: bool, *, children: bool) -> None:
+    """Close this process: what a program does by itself must not leave it either. Say so if it cannot be done."""
+    from catenet.world.enclosure.closing import close_network
+    from catenet.world.observe.control import reserve
+
+    with contextlib.suppress(OSError):
+        reserve()
+    closed = close_network(children=children)
+    if not closed.shut:
+        console.complain(
+            "programs are kept from the machine's network by Python alone, so C code can reach it: the system "
+            f"allows nothing better ({closed.why})"
+        )
+    elif verbose:
+        console.complain(f"closed by {closed.describe()}" + (f" ({closed.why})" if closed.why else ""))
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:

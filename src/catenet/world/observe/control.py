@@ -6,6 +6,7 @@ answer one JSON document.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Control", "ask", "running"]
+__all__ = ["Control", "ask", "reserve", "running"]
 
 ANSWER_TIMEOUT: Final = 5.0
 """Seconds for which the asking process waits for an answer."""
@@ -35,17 +36,31 @@ def control_folder() -> Path:
     return path
 
 
+_reserved: Final[list[tuple[socket.socket, Path]]] = []
+"""The socket of the next `Control`, if it is there already."""
+
+
+def reserve() -> None:
+    """Make the socket of the next `Control`, for a process that will not be let make any; OSError."""
+    if _reserved:
+        return
+    path = control_folder() / f"{os.getpid()}.sock"
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(8)
+    listener.setblocking(False)
+    _reserved.append((listener, path))
+    atexit.register(path.unlink, missing_ok=True)
+
+
 class Control:
     """Listens for questions; `answers` are functions by the question's first line. Never blocks its owner for long."""
 
     def __init__(self, answers: dict[str, Callable[[], Any]]) -> None:
         self._answers = answers
-        self._path = control_folder() / f"{os.getpid()}.sock"
-        self._path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self._path))
-        self._listener.listen(8)
-        self._listener.setblocking(False)
+        reserve()
+        self._listener, self._path = _reserved.pop()
 
     def serve(self) -> None:
         """Answer the questions that wait."""

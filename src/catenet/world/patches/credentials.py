@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
+from catenet.world.enclosure.namespaces import groups
 from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ UNCHANGED: Final = 0xFFFF_FFFF
 MOST_GROUPS: Final = 65_536
 """NGROUPS_MAX (linux/limits.h)."""
 
-_getresuid, _getresgid, _getgroups = os.getresuid, os.getresgid, os.getgroups
+_getresuid, _getresgid = os.getresuid, os.getresgid
 
 
 class Credentials:
@@ -35,7 +36,7 @@ class Credentials:
     def __init__(self) -> None:
         self.user = list(_getresuid())
         self.group = list(_getresgid())
-        self.groups = _getgroups()
+        self.groups = groups()
 
     def copy(self) -> Credentials:
         """The same identifiers, for a child."""

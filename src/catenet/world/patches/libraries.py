@@ -1,7 +1,8 @@
 """Libraries that would ask for something refused, and for which there is a way that means the same.
 
 * `ctypes.util.find_library` asks the linker in a subprocess, and many bindings call it while they are imported: where C
-  libraries are is a matter of the interpreter, not of the simulated host. So does `platform` about the processor.
+  libraries are is a matter of the interpreter, not of the simulated host, and the linker's cache says it too.
+  `platform` asks so about the processor; where no process can be started, it does not know.
 * asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
   collected: nobody could have retrieved it, and the program was not at fault.
 * uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from catenet.world.enclosure.linker import find_library
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.patches.patching import Patcher, dispatch
@@ -41,7 +43,12 @@ def _outside(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _patch_ctypes(patcher: Patcher, module: types.ModuleType) -> None:
-    patcher.function(module, "find_library", _outside(module.find_library))
+    by_programs = _outside(module.find_library)
+
+    def find(process: Process, name: str) -> Any:
+        return find_library(name) or by_programs(process, name)
+
+    patcher.function(module, "find_library", find)
 
 
 def _patch_platform(patcher: Patcher, module: types.ModuleType) -> None:

@@ -9,6 +9,7 @@ from catenet.world.patches.table.row import REFUSED, Row
 __all__ = ["ROWS"]
 
 ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
+PYTHON_CLIENT: Final = "use urllib, requests or httpx"
 PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 THREADS: Final = "use threads: they are greenlets here"
@@ -26,8 +27,18 @@ ROWS: Final = (
     Row("psycopg2", REFUSED, PYTHON_DRIVER, "connect"),
     Row("MySQLdb", REFUSED, PYTHON_DRIVER, "Connect Connection connect"),
     Row("pycares", REFUSED, "use the system's resolver (socket.getaddrinfo)", "Channel"),
-    Row("pycurl", REFUSED, "use urllib, requests or httpx", "Curl CurlMulti"),
+    Row("pycurl", REFUSED, PYTHON_CLIENT, "Curl CurlMulti"),
+    Row("curl_cffi.curl", REFUSED, PYTHON_CLIENT, "Curl"),
+    Row("curl_cffi.aio", REFUSED, PYTHON_CLIENT, "AsyncCurl"),
+    Row("primp", REFUSED, PYTHON_CLIENT, "AsyncClient Client"),
+    Row("confluent_kafka.cimpl", REFUSED, PYTHON_DRIVER, "Consumer Producer"),
+    Row("confluent_kafka", REFUSED, PYTHON_DRIVER, "Consumer Producer"),
+    Row("confluent_kafka.admin", REFUSED, PYTHON_DRIVER, "AdminClient.__init__"),
+    Row("pymssql", REFUSED, PYTHON_DRIVER, "connect"),
+    Row("_mysql_connector", REFUSED, PYTHON_DRIVER, "MySQL"),
+    Row("_tkinter", REFUSED, "hosts have no display; use sockets for what Tcl would do", "create"),
     Row("zmq.sugar.context", REFUSED, "use sockets or asyncio streams", "Context.__init__"),
     Row("gevent.monkey", REFUSED, THREADS, "patch_all patch_socket"),
+    Row("gevent.hub", REFUSED, THREADS, "Hub.__init__"),
     Row("eventlet", REFUSED, THREADS, "monkey_patch"),
 )

@@ -1,0 +1,98 @@
+"""Close a process: no network, no other processes, nothing of the machine but files.
+
+Four walls, each of which stands alone where the system forbids the others, and none of which can be taken down again:
+
+* namespaces of its own: there is no network to reach, and no abstract Unix socket (`namespaces.py`);
+* rights given up (`privileges.py`);
+* Landlock: no TCP, no kernel files and devices, no look into other processes (`landlock.py`);
+* a filter of system calls: no socket is made, no process, no clock set (`filtering.py`).
+
+`leave_network` does the first alone, for a process that still needs its rights for a while, as to mount.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catenet.world.enclosure import descriptors, filtering, landlock, namespaces, privileges
+from catenet.world.enclosure.kernel import architecture
+
+__all__ = ["Closed", "close_network"]
+
+
+@dataclass(slots=True)
+class Closed:
+    """What was done to this process, and why the rest could not be."""
+
+    network: bool = False
+    """Whether it is in a network of its own."""
+    calls: bool = False
+    """Whether system calls are refused."""
+    landlock: int = 0
+    """The kernel's version of Landlock; 0: it has none."""
+    why: str = ""
+
+    @property
+    def shut(self) -> bool:
+        """Whether programs in C reach no network."""
+        return self.network or self.calls
+
+    def describe(self) -> str:
+        """One line for people."""
+        walls = [
+            *(["a network namespace"] if self.network else []),
+            *(["a filter of system calls"] if self.calls else []),
+            *([f"Landlock {self.landlock}"] if self.landlock else []),
+        ]
+        return ", ".join(walls) or "nothing"
+
+
+_closed = Closed()
+
+
+def leave_network() -> Closed:
+    """Go into a network of this process's own, and of all that comes of it, where nothing can be reached. Only once."""
+    if not _closed.network:
+        try:
+            namespaces.leave_network()
+        except OSError as error:
+            _note("network namespace", error)
+        else:
+            _closed.network = True
+    return _closed
+
+
+def close_network(*, children: bool = False) -> Closed:
+    """Close this process for good, as far as the system lets it. Only once.
+
+    The process is to have one thread yet. With `children` it may have child processes, which are as closed.
+    """
+    if _closed.calls:
+        return _closed
+    leave_network()
+    descriptors.close_inherited()
+    machine = architecture()
+    try:
+        privileges.give_up()
+    except OSError as error:
+        _note("no_new_privs", error)
+        return _closed
+    if machine is None:
+        _note("system calls", OSError(0, "their numbers are not known on this machine"))
+        return _closed
+    try:
+        _closed.landlock = landlock.restrict(machine, children)
+    except OSError as error:
+        _note("Landlock", error)
+    try:
+        filtering.refuse_calls(machine, children)
+    except OSError as error:
+        _note("seccomp", error)
+    else:
+        _closed.calls = True
+    return _closed
+
+
+def _note(what: str, error: OSError) -> None:
+    text = f"{what}: {(error.strerror or str(error)).lower()}"
+    _closed.why = f"{_closed.why}; {text}" if _closed.why else text
