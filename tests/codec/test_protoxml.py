@@ -224,6 +224,18 @@ def lots_of_laughs():
     return f'<!DOCTYPE l [<!ENTITY l0 "lol">{entities}]><Every><a_string>&l9;</a_string></Every>'
 
 
+@pytest.mark.parametrize("element", ['<an_int32 a:x="">1</an_int32>', "<a:x/>", '<some_string a:x="">y</some_string>'])
+def test_a_long_namespace_is_refused_before_it_is_told_of_again_and_again(every, element):
+    """A document of 1 MiB took minutes: each element, and each attribute, is reported with the whole name."""
+    for length, refused in ((256, False), (257, True), (500_000, True)):
+        text = f'<Every xmlns:a="{"u" * length}">{element}</Every>'
+        if refused:
+            with pytest.raises(CodecError, match="a namespace name of more than 256 characters"):
+                XML.decode(every, text.encode())
+        else:
+            XML.decode(every, text.encode())
+
+
 def test_bombs(every):
     bombs = [lots_of_laughs(), f'<!DOCTYPE l [<!ENTITY a "{"x" * 10_000}">]><Every>{"&a;" * 1000}</Every>']
     bombs.append('<!DOCTYPE l [<!ENTITY % p SYSTEM "http://127.0.0.1:1/x">%p;]><Every/>')
@@ -233,7 +245,8 @@ def test_bombs(every):
 
 
 def test_bytes_that_are_not_utf_8(every):
-    for data in (b"<Every><a_string>\xff</a_string></Every>", "<Every/>".encode("utf-16"), b"\xff\xfe<"):
+    wide = ["<Every/>".encode("utf-16"), "<Every/>".encode("utf-16-le"), " <Every/>".encode("utf-16-be")]
+    for data in (b"<Every><a_string>\xff</a_string></Every>", b"\xff\xfe<", *wide):
         with pytest.raises(CodecError, match="not XML"):
             XML.decode(every, data)
     assert XML.decode(every, b"\xef\xbb\xbf<Every/>") == every()

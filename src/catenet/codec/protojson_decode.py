@@ -266,8 +266,10 @@ def _by_json_format(message: Any, value: Any, ignore_unknown: bool) -> None:
         json_format.ParseDict(value, message, ignore_unknown_fields=ignore_unknown, max_recursion_depth=DEEPEST)
     except RecursionError:
         raise CodecError("the JSON is nested too deeply") from None
-    except Exception as error:  # json_format promises ParseError, but odd input makes it raise half a dozen others
+    except (json_format.ParseError, ValueError) as error:
         raise CodecError(str(error) or type(error).__name__) from None
+    except Exception:  # json_format promises ParseError, but odd input makes it raise half a dozen others
+        raise CodecError(f"must be {message.DESCRIPTOR.full_name}, not {_shown(value)}") from None
 
 
 def _text(message: Any, value: Any, depth: int) -> None:

@@ -15,6 +15,9 @@ from catenet.codec.base import CodecError
 
 __all__ = ["attribute_text", "element_text", "is_xml_text", "parse_xml"]
 
+LONGEST_NAMESPACE = 256
+"""Characters. A document of 1 MiB could have a name of half of it, and be gigabytes once all is reported."""
+
 Start = Callable[[str, dict[str, str]], None]
 End = Callable[[str], None]
 Text = Callable[[str], None]
@@ -28,7 +31,8 @@ def parse_xml(
     `deepest`: how many elements may be open; None: `start` sees to that, which is faster. Raises `CodecError` for what
     is malformed, refused or beyond the limits. What the callbacks raise goes through.
     """
-    if bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff"):
+    begins = bytes(data[:2])
+    if begins in (b"\xff\xfe", b"\xfe\xff") or 0 in begins:  # expat takes the latter for UTF-16, whatever it was told
         raise CodecError("not XML in UTF-8")
     parser: Any = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
@@ -37,6 +41,7 @@ def parse_xml(
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
+    parser.StartNamespaceDeclHandler = _namespace
     parser.StartDoctypeDeclHandler = _refuse("a document type declaration")
     parser.EntityDeclHandler = _refuse("an entity declaration")
     parser.ExternalEntityRefHandler = _refuse("an external entity")
@@ -76,6 +81,12 @@ def _refuse(what: str) -> Callable[..., NoReturn]:
         raise CodecError(f"XML with {what} is refused")
 
     return refuse
+
+
+def _namespace(prefix: str | None, name: str | None) -> None:
+    """Each element and attribute with that prefix is reported with the whole name, which the document says once."""
+    if name is not None and len(name) > LONGEST_NAMESPACE:
+        raise CodecError(f"a namespace name of more than {LONGEST_NAMESPACE} characters")
 
 
 def _declaration(version: str, encoding: str | None, standalone: int) -> None:
