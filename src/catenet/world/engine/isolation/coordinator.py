@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.host import RESTART_DELAYS
@@ -16,10 +16,11 @@ from catenet.world.engine.hub import NEVER, Elsewhere, Event, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
 from catenet.world.engine.isolation.lookahead import Distances, bounds
-from catenet.world.engine.isolation.messages import Channel, Item, Packet
+from catenet.world.engine.isolation.messages import Channel, Item
+from catenet.world.engine.isolation.party import Party
 from catenet.world.engine.isolation.process import RemoteProcess
-from catenet.world.engine.isolation.processes import Child, fork
-from catenet.world.engine.isolation.state import adopt, adopt_memory, pending_starts
+from catenet.world.engine.isolation.processes import fork
+from catenet.world.engine.isolation.state import adopt, adopt_memory, owner_of, pending_starts
 from catenet.world.engine.process import KILLED
 from catenet.world.network.links import SECOND_QUEUE, Arrival, ForwardingPath, InOrderQueue, Port
 
@@ -31,47 +32,6 @@ __all__ = ["Coordinator"]
 
 LATE: Final = 2.0**52
 """Sequence of what hosts elsewhere have done, among the events of an instant: the last."""
-
-
-class _Party:
-    """A host that another process runs."""
-
-    def __init__(self, host: Host, rank: int) -> None:
-        self.host = host
-        self.rank = rank
-        self.child: Child | None = None
-        self.ports = host.world.topology.ports_of(host.name)
-        self.receivers: list[Callable[..., None]] = [port.receive for port in self.ports]
-        self.numbers = {port.index: number for number, port in enumerate(self.ports)}
-        self.paths = [ForwardingPath(port, (b"", b""), port.up, [], True) for port in self.ports]
-        self.next = NEVER
-        """When its next event is due, as it has told."""
-        self.given = 0.0
-        """Time before which all packets were given to it that arrive."""
-        self.reached = 0.0
-        """Time before which it has done all."""
-        self.fresh: list[Packet] = []
-        """What arrives now and was not given to it ahead."""
-        self.ahead: list[tuple[float, float, int, bytes | memoryview]] = []
-        """What arrives later, found when its bound was computed."""
-        self.calls: list[tuple[str, Any]] = []
-        self.processes: dict[int, RemoteProcess] = {}
-        self.sent: dict[int, list[Item]] = {}
-        """What its ports have sent in this round, by number of the port in the world."""
-        self.starts = {False: 0, True: 0}
-        """Programs that are about to start, other than declared services and these."""
-        self.queued: dict[int, Arrival] = {}
-        """What it may take back."""
-        self.event = self.flying = NEVER
-        self.waited_for = True
-        self.up = self.down = 0.0
-        self.echoes = False
-
-    @property
-    def channel(self) -> Channel:
-        """The way to its process."""
-        assert self.child is not None
-        return self.child.channel
 
 
 class _Happenings(Event):
@@ -104,13 +64,13 @@ class Coordinator(Elsewhere):
         self._count = 0
         self._instants: set[float] = set()
         self._event = _Happenings(self)
-        self._to_boot: list[_Party] = []
+        self._to_boot: list[Party] = []
         self._told = False
         """Whether hosts have told their figures since they did something last."""
         self._ways: dict[tuple[int, int, bytes], ForwardingPath] = {}
-        self._parties = [_Party(host, rank) for rank, host in enumerate(hosts)]
+        self._parties = [Party(host, rank) for rank, host in enumerate(hosts)]
         self._of_host = {party.host: party for party in self._parties}
-        self._of_port: dict[Port, _Party] = {port: party for party in self._parties for port in party.ports}
+        self._of_port: dict[Port, Party] = {port: party for party in self._parties for port in party.ports}
         self._ports = world.topology.ports
         self._distances = Distances(world.topology)
         self._measure()
@@ -122,7 +82,7 @@ class Coordinator(Elsewhere):
 
     # Processes.
 
-    def _fork(self, party: _Party, booted: bool) -> None:
+    def _fork(self, party: Party, booted: bool) -> None:
         world, host, receivers = self._world, party.host, party.receivers
 
         def run(channel: Channel) -> None:
@@ -140,7 +100,7 @@ class Coordinator(Elsewhere):
             party.starts[service] += 1
         self._soonest = min(self._soonest, party.next)
 
-    def _receiver(self, party: _Party, number: int) -> Callable[..., None]:
+    def _receiver(self, party: Party, number: int) -> Callable[..., None]:
         def receive(packet: bytes | memoryview, now: float) -> None:
             if party.child is not None and now >= party.given:
                 party.fresh.append((now, number, bytes(packet)))
@@ -149,10 +109,6 @@ class Coordinator(Elsewhere):
 
     def _drop_events(self) -> None:
         """Leave to other processes what they do."""
-        from heapq import heapify
-
-        from catenet.world.engine.isolation.state import owner_of
-
         hub = self._hub
         gone = {id(party.host) for party in self._parties}
         hub.heap[:] = [entry for entry in hub.heap if id(owner_of(entry[2])) not in gone]
@@ -210,7 +166,7 @@ class Coordinator(Elsewhere):
         parties = [party for party in self._parties if party.child is not None]
         here = self._look(parties)
         cap = min(hub.barriers[0][0] if hub.barriers else NEVER, math.nextafter(limit, math.inf))
-        requests: list[tuple[_Party, Item]] = []
+        requests: list[tuple[Party, Item]] = []
         for party, bound in zip(parties, bounds(parties, self._distances, here, cap), strict=True):
             if party.event < bound:
                 party.ahead.sort(key=_when)
@@ -226,11 +182,11 @@ class Coordinator(Elsewhere):
             return True
         return False
 
-    def _look(self, parties: list[_Party]) -> float:
+    def _look(self, parties: list[Party]) -> float:
         """Find what arrives at hosts; returns when something else happens here."""
         here = NEVER
         of_port = self._of_port
-        party: _Party | None
+        party: Party | None
         for party in parties:
             party.event, party.flying = party.next, NEVER
         for _, _, _, item in self._done:  # not put on links yet
@@ -263,7 +219,7 @@ class Coordinator(Elsewhere):
         return here
 
     def _note(
-        self, party: _Party, when: float, sequence: float, number: int, packet: bytes | memoryview, stopped: bool
+        self, party: Party, when: float, sequence: float, number: int, packet: bytes | memoryview, stopped: bool
     ) -> None:
         if when >= party.given and not stopped:
             party.ahead.append((when, sequence, number, packet))
@@ -281,7 +237,7 @@ class Coordinator(Elsewhere):
 
     # Exchange.
 
-    def _exchange(self, requests: list[tuple[_Party, Item]]) -> None:
+    def _exchange(self, requests: list[tuple[Party, Item]]) -> None:
         """Ask hosts, as many at a time as there are workers."""
         self._told = False
         ahead = min(self._workers, len(requests))
@@ -304,11 +260,11 @@ class Coordinator(Elsewhere):
         if failure is not None:
             raise RuntimeError(f"an action between instants failed in a host's own process: {failure}")
 
-    def _send(self, party: _Party, request: Item) -> None:
+    def _send(self, party: Party, request: Item) -> None:
         with contextlib.suppress(EOFError):  # the answer will be missed
             party.channel.send(request)
 
-    def _take(self, party: _Party, items: list[Item]) -> None:
+    def _take(self, party: Party, items: list[Item]) -> None:
         done, rank = self._done, party.rank
         for item in items:
             self._count += 1
@@ -337,7 +293,7 @@ class Coordinator(Elsewhere):
             _, rank, _, item = heappop(done)
             self._do(self._parties[rank], item, now)
 
-    def _do(self, party: _Party, item: Item, now: float) -> None:
+    def _do(self, party: Party, item: Item, now: float) -> None:
         kind = item[1]
         world = self._world
         if kind == messages.SENT:
@@ -373,7 +329,7 @@ class Coordinator(Elsewhere):
             elif arrival is not None:
                 arrival.stopped = item[3]
 
-    def _put(self, party: _Party, sender: int) -> None:
+    def _put(self, party: Party, sender: int) -> None:
         """Put on the links what a port has sent in this round."""
         ports, hub = self._ports, self._hub
         for _, _, _, receiver, when, step, packet, key, number, stopped in party.sent.pop(sender):
@@ -433,14 +389,14 @@ class Coordinator(Elsewhere):
         for when, service in starts:
             self._hub.call_at(when, partial(self._world.ending.expect, -1, service=service))
 
-    def _end_programs(self, party: _Party, status: int) -> None:
+    def _end_programs(self, party: Party, status: int) -> None:
         for process in party.processes.values():
             process.end(status, False)
             self._hub.call_soon(self._world.process_ended, process)
         party.processes.clear()
         party.queued.clear()
 
-    def _lose(self, party: _Party) -> None:
+    def _lose(self, party: Party) -> None:
         """Note that a host's process has ended by itself: its programs have, and their host is down."""
         assert party.child is not None
         ended = party.child.wait()
@@ -466,7 +422,7 @@ class Coordinator(Elsewhere):
         host.restart()
         self._world.ending.expect(-1)
 
-    def _end(self, party: _Party) -> None:
+    def _end(self, party: Party) -> None:
         assert party.child is not None
         party.child.kill()
         party.child = None
@@ -478,7 +434,7 @@ class Coordinator(Elsewhere):
         if host in self._of_host:
             self._to_boot.append(self._of_host[host])
 
-    def _boot(self, party: _Party) -> None:
+    def _boot(self, party: Party) -> None:
         if party.child is not None:
             return
         self._fork(party, booted=True)
@@ -493,7 +449,7 @@ class Coordinator(Elsewhere):
             if party.child is not None:
                 party.calls.append((name, argument))
 
-    def ask(self, name: str, host: Host | None = None) -> Iterable[tuple[_Party, Any]]:
+    def ask(self, name: str, host: Host | None = None) -> Iterable[tuple[Party, Any]]:
         """Ask a question of all hosts that run, or of one."""
         for party in self._parties:
             if party.child is not None and (host is None or party.host is host):

@@ -9,32 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, nextafter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catenet.link.simulated import SimulatedLink
+    from catenet.world.engine.isolation.party import Party
     from catenet.world.network.topology import Topology
 
-__all__ = ["Distances", "Party", "bounds"]
+__all__ = ["Distances", "bounds"]
 
 SLACK: Final = 1e-9
 RELATIVE_SLACK: Final = 4e-15
 """What sums of times are rounded by, at most: a packet adds its latencies in another order than it is done here."""
-
-
-class Party(Protocol):
-    """A host, as far as it matters here."""
-
-    up: float
-    down: float
-    echoes: bool
-    """Whether it can send packets to itself over links."""
-    event: float
-    """When it does something next, as far as is known."""
-    flying: float
-    """When something arrives that cannot be given to it yet."""
-    waited_for: bool
-    """Whether the run could end by the end of one of its programs."""
 
 
 class Distances:
