@@ -7,9 +7,9 @@ from pathlib import Path
 
 from catenet.cli import UsageError
 from catenet.wire.address import parse_interface
-from catenet.world.scenario.units import parse_duration
+from catenet.world.scenario.units import parse_duration, parse_stall
 
-__all__ = ["address", "check_writable", "duration", "seed", "session_key"]
+__all__ = ["address", "check_writable", "duration", "seed", "session_key", "stall"]
 
 
 def seed(text: str) -> int | str:
@@ -21,6 +21,14 @@ def duration(text: str) -> float:
     """Seconds of `20ms` or of a bare number."""
     try:
         return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def stall(text: str) -> float:
+    """Seconds of a duration, or infinity for `never`."""
+    try:
+        return parse_stall(float(text) if text.replace(".", "", 1).isdecimal() else text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -16,9 +16,11 @@ from signal import raise_signal
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError
-from catenet.cli.arguments import address, check_writable, duration, seed
+from catenet.cli.arguments import address, check_writable, duration, seed, stall
 from catenet.cli.console import Console
 from catenet.cli.running.folder import state_folder
+from catenet.cli.running.guards import close_process, watching
+from catenet.cli.running.isolating import chosen_isolation, has_hosts_apart, workers
 from catenet.cli.running.options import add_options, check_options
 from catenet.cli.running.results import write_json
 from catenet.wire.address import format_address, parse_address, parse_interface
@@ -26,6 +28,7 @@ from catenet.world.engine.layout import settle, settled
 from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
+    from catenet.world.engine.stalling import Watch
     from catenet.world.observe.report import Report
     from catenet.world.scenario.worldfile import WorldPlan
     from catenet.world.world import World
@@ -63,9 +66,15 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="with --net sim: a process of the operating system for each host, or one for all (default: shared)",
     )
     parser.add_argument(
-        "--workers", type=_workers, metavar="N", help="how many isolated hosts compute at a time (default: processors)"
+        "--workers", type=workers, metavar="N", help="how many isolated hosts compute at a time (default: processors)"
     )
     parser.add_argument("--for", dest="duration", type=duration, metavar="DURATION", help="stop after so long, as 30s")
+    parser.add_argument(
+        "--stall",
+        type=stall,
+        metavar="DURATION",
+        help="for --net sim: end when a program stands still for so long of real time (default: the world's, or 60s)",
+    )
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw each TCP connection's course, a picture each")
     parser.add_argument(
@@ -189,9 +198,9 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
     if args.verbose:
         console.complain(settled().describe())
-    isolation = _isolation(args, plan)
+    isolation = chosen_isolation(args, plan)
     if args.own_process:
-        _close(console, args.verbose, children=_is_apart(plan))
+        close_process(console, args.verbose, children=has_hosts_apart(plan))
     world = World(
         plan.seed,
         output=console.line,
@@ -207,52 +216,9 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
-    with state_folder() as folder:
+    with state_folder() as folder, watching(args, world, console, plan, folder) as watch:
         give_folders(world, folder)
-        return _run(args, world, console, plan.duration)
-
-
-def _isolation(args: argparse.Namespace, plan: WorldPlan) -> str:
-    """How the hosts of a world are isolated. What is asked for must be possible."""
-    apart = _is_apart(plan)
-    if apart and args.plot is not None:
-        raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
-    configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
-    if apart and configured is not None:
-        raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
-    return plan.isolation or "shared"
-
-
-def _is_apart(plan: WorldPlan) -> bool:
-    """Whether a host has a process of its own."""
-    return "process" in (plan.isolation, *(host.isolation for host in plan.hosts))
-
-
-def _workers(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: at least 1")
-    return number
-
-
-def _close(console: Console, verbose: bool, *, children: bool) -> None:
-    """Close this process: what a program does by itself must not leave it either. Say so if it cannot be done."""
-    from catenet.world.enclosure.closing import close_network
-    from catenet.world.observe.control import reserve
-
-    with contextlib.suppress(OSError):
-        reserve()
-    closed = close_network(children=children)
-    if not closed.shut:
-        console.complain(
-            "programs are kept from the machine's network by Python alone, so C code can reach it: the system "
-            f"allows nothing better ({closed.why})"
-        )
-    elif verbose:
-        console.complain(f"closed by {closed.describe()}" + (f" ({closed.why})" if closed.why else ""))
+        return _run(args, world, console, plan.duration, watch)
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
@@ -276,7 +242,8 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
         except OSError as error:
             raise UsageError(f"{args.command[0]}: {(error.strerror or str(error)).lower()}") from None
     changes = _settings(args, [host.name for host in plan.hosts])
-    return override(set_on_hosts(plan, changes), seed=args.seed, duration=args.duration, isolation=args.isolation)
+    changed = set_on_hosts(plan, changes)
+    return override(changed, seed=args.seed, duration=args.duration, isolation=args.isolation, stall=args.stall)
 
 
 def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -343,7 +310,9 @@ def _check_attachment(args: argparse.Namespace) -> None:
         raise UsageError(f"a host asks up to {MOST_SERVERS} name servers (resolv.conf(5)), not {len(args.dns)}")
 
 
-def _run(args: argparse.Namespace, world: World, console: Console, until: float | None) -> int:
+def _run(
+    args: argparse.Namespace, world: World, console: Console, until: float | None, watch: Watch | None = None
+) -> int:
     """Run a world that is ready, show and write what it was, and return the exit status."""
     from catenet.world.engine.runner import Runner
 
@@ -352,6 +321,8 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     with _capturing(args.pcap, world), _answering(world) as answer, _plotting(args.plot, world):
 
         def progress(now: float) -> None:
+            if watch is not None:
+                watch.get_on(time.perf_counter())
             console.progress(now)
             answer()
 
@@ -361,11 +332,15 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         runner = Runner(world, wall=time.perf_counter, progress=progress)
+        if watch is not None:
+            watch.get_on(time.perf_counter())
         report = runner.run(until)
     console.finish()
     _show(report, console)
     if args.json is not None:
         write_json(report.to_json(), args.json)
+    if watch is not None and watch.stalled:
+        return 1
     if runner.interrupted:
         return INTERRUPTED
     return 0 if report.ended_well else 1

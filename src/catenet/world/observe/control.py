@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Control", "ask", "reserve", "running"]
+__all__ = ["Control", "ask", "forget", "reserve", "running"]
 
 ANSWER_TIMEOUT: Final = 5.0
 """Seconds for which the asking process waits for an answer."""
@@ -52,6 +52,12 @@ def reserve() -> None:
     listener.setblocking(False)
     _reserved.append((listener, path))
     atexit.register(path.unlink, missing_ok=True)
+
+
+def forget() -> None:
+    """Take the socket's name away, for a process that ends without closing anything."""
+    with contextlib.suppress(OSError):
+        (control_folder() / f"{os.getpid()}.sock").unlink(missing_ok=True)
 
 
 class Control:

@@ -25,6 +25,7 @@ __all__ = [
     "parse_queue",
     "parse_rate",
     "parse_size",
+    "parse_stall",
     "repeated",
 ]
 
@@ -70,6 +71,16 @@ def parse_duration(value: object) -> float:
     if number < 0:
         raise ValueError(f"a duration cannot be negative: {value!r}")
     return _finite(number * _scale(unit or "s", DURATIONS, "unit of time", value), "duration")
+
+
+def parse_stall(value: object) -> float:
+    """Seconds of a duration above 0; infinity for `"never"`."""
+    if value == "never":
+        return math.inf
+    seconds = parse_duration(value)
+    if not seconds:
+        raise ValueError(f"{value!r} is no time in which to get on; write for example '60s', or 'never'")
+    return seconds
 
 
 def parse_rate(value: object) -> float | None:

@@ -26,7 +26,7 @@ from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
 from catenet.world.scenario.tables import KeyPath, Place, Tables, WorldFileError, parse_tables, text, texts, truth
-from catenet.world.scenario.units import PARSERS, link_properties, nearest, parse_duration
+from catenet.world.scenario.units import PARSERS, link_properties, nearest, parse_duration, parse_stall
 
 __all__ = [
     "EventPlan",
@@ -62,7 +62,7 @@ LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
-WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation")
+WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation", "stall")
 RUN_KEYS: Final = ("run", "address", "start", "restart", "service", "settings", "resolv", "clock", "isolation")
 HOST_KEYS: Final = (*RUN_KEYS, "network")
 ROUTER_KEYS: Final = (*RUN_KEYS, "networks", "nat")
@@ -156,6 +156,8 @@ class WorldPlan:
     seed: int | str = 0
     duration: float | None = None
     quiet: float | None = None
+    stall: float | None = None
+    """Seconds of real time after which a run ends in which a program stands still; None: the usual ones."""
     hosts: tuple[HostPlan, ...] = ()
     networks: tuple[NetworkPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
@@ -221,6 +223,7 @@ class _Reader:
             duration=self._tables.value(world, ("world",), "duration", parse_duration, None),
             quiet=self._tables.value(world, ("world",), "quiet", parse_duration, None),
             isolation=self._tables.value(world, ("world",), "isolation", check_mode, None),
+            stall=self._tables.value(world, ("world",), "stall", parse_stall, None),
             hosts=hosts,
             networks=networks,
             dns=dns,

@@ -1,0 +1,40 @@
+"""Hosts in processes of their own: what the command line says of it, and what cannot go with it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from catenet.cli import UsageError
+
+if TYPE_CHECKING:
+    from catenet.world.scenario.worldfile import WorldPlan
+
+__all__ = ["chosen_isolation", "has_hosts_apart", "workers"]
+
+
+def chosen_isolation(args: argparse.Namespace, plan: WorldPlan) -> str:
+    """How the hosts of a world are isolated. What is asked for must be possible."""
+    apart = has_hosts_apart(plan)
+    if apart and args.plot is not None:
+        raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
+    configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
+    if apart and configured is not None:
+        raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
+    return plan.isolation or "shared"
+
+
+def has_hosts_apart(plan: WorldPlan) -> bool:
+    """Whether a host has a process of its own."""
+    return "process" in (plan.isolation, *(host.isolation for host in plan.hosts))
+
+
+def workers(text: str) -> int:
+    """Read the number of `--workers`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: at least 1")
+    return number
