@@ -17,22 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.world.child_scenarios import SCENARIOS
+from tests.world import child_scenarios, program_scenarios
 
 from catenet.posix.errors import NotModelled
 from catenet.world import World
-from catenet.world.engine.children import forking, service
+from catenet.world.engine.children import forking, others, service
 from catenet.world.engine.children.wire import LONGEST, PRIVATE, Wire, WireError, plain
 
-PATH = Path(__file__).with_name("child_scenarios.py")
+FOLDER = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def results() -> dict[str, dict[str, Any]]:
-    """The results of all scenarios, on the kernel and in worlds."""
+def compared(script: str) -> dict[str, dict[str, Any]]:
+    """The results of a file's scenarios, on the kernel and in worlds."""
     runs = {
         where: subprocess.Popen(
-            [sys.executable, PATH, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, FOLDER / script, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for where in ("real", "simulated")
     }
@@ -44,12 +43,29 @@ def results() -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", [each.__name__ for each in SCENARIOS])
-def test_as_on_the_real_kernel(name: str, results: dict[str, dict[str, Any]]) -> None:
-    assert results["simulated"][name] == results["real"][name]
+@pytest.fixture(scope="module")
+def of_forks() -> dict[str, dict[str, Any]]:
+    """The results of programs that fork."""
+    return compared("child_scenarios.py")
 
 
-def alone(*programs: Callable[..., object], run: Callable[[World], object] = World.run) -> list[str]:
+@pytest.fixture(scope="module")
+def of_programs() -> dict[str, dict[str, Any]]:
+    """The results of programs that start others."""
+    return compared("program_scenarios.py")
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in child_scenarios.SCENARIOS])
+def test_forks_as_on_the_real_kernel(name: str, of_forks: dict[str, dict[str, Any]]) -> None:
+    assert of_forks["simulated"][name] == of_forks["real"][name]
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in program_scenarios.SCENARIOS])
+def test_starts_programs_as_on_the_real_kernel(name: str, of_programs: dict[str, dict[str, Any]]) -> None:
+    assert of_programs["simulated"][name] == of_programs["real"][name]
+
+
+def alone(*programs: Callable[..., object], fails: bool = False) -> list[str]:
     """What programs of one host print that may fork."""
     lines: list[str] = []
     with World(output=lambda host, stream, line: lines.append(line)) as world:
@@ -57,7 +73,7 @@ def alone(*programs: Callable[..., object], run: Callable[[World], object] = Wor
         host.owns_process = True
         for program in programs:
             host.run(program)
-        run(world)
+        world.run(check=not fails)
     return lines
 
 
@@ -323,3 +339,70 @@ def test_a_child_that_breaks_the_rules_is_killed(request_: tuple[Any, ...]) -> N
 
     assert alone(program) == [str(int(signal.SIGKILL))]
     assert service.ASKED.keys().isdisjoint(service.TOLD)
+
+
+# Programs.
+
+
+def test_programs_that_are_not_python_have_no_network() -> None:
+    def program() -> None:
+        print(subprocess.check_output(["cat", "/proc/net/dev"], text=True))
+
+    lines = [line.partition(":")[0].strip() for line in alone(program) if ":" in line]
+    assert lines == ["lo"]
+
+
+def test_where_the_network_cannot_be_closed_only_programs_of_a_list_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "_unshare", lambda flags: -1)
+
+    def program() -> None:
+        print(subprocess.check_output(["echo", "harmless"], text=True), end="")
+        done = subprocess.run(["getconf", "--no-such-option"], capture_output=True, check=False)
+        print(done.returncode)
+        done = subprocess.run(["sed", "--version"], capture_output=True, text=True, check=False)
+        print(done.returncode, done.stderr, end="")
+        try:
+            subprocess.run("true | true", shell=True, check=False)
+        except NotModelled as error:
+            print(error)
+
+    lines = alone(program)
+    assert lines[:2] == ["harmless", "2"]
+    assert lines[2].startswith("126 ") and "not run, for it might reach" in lines[2]
+    assert "the shell is not modelled" in lines[3]
+
+
+def test_a_program_that_runs_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "LONGEST_RUN", 0.0)
+
+    def program() -> None:
+        done = subprocess.run(["tail", "-f", "/dev/null"], capture_output=True, text=True, check=False)
+        print(done.returncode, done.stderr, end="")
+
+    (line,) = alone(program)
+    assert line.startswith("-9 /") and line.endswith("tail: ended by catenet: it has run for 0 s of real time")
+
+
+def test_programs_take_the_worlds_time() -> None:
+    def program() -> None:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(3600)"], check=True)
+        subprocess.run(["sleep", "60"], check=True)
+        subprocess.run(["true"], check=True)
+        print(time.monotonic())
+
+    assert alone(program) == ["4660.0"]
+
+
+def test_hosts_that_share_a_process_start_no_programs(internet: Any) -> None:
+    messages: list[str] = []
+
+    def program() -> None:
+        for start in (lambda: subprocess.run(["true"], check=False), lambda: os.popen("true")):
+            try:
+                start()
+            except NotModelled as error:
+                messages.append(str(error))
+
+    internet.client.run(program)
+    internet.run()
+    assert len(messages) == 2 and 'isolation = "process"' in messages[0]

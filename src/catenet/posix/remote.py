@@ -387,6 +387,14 @@ class RemoteKernel(Kernel):
             if descriptor in self._table:
                 self.close(descriptor)
 
+    def keep(self, owner: Owner, kept: Iterable[int]) -> None:
+        """See `Kernel`; the other side has been asked to."""
+        wanted = set(kept)
+        for number in [number for number in self._table if number not in wanted]:
+            file = self._table.pop(number)[0]
+            _handle_of(file).numbers.remove(number)
+            file.release()
+
     def numbers(self) -> list[int]:
         """Descriptors that the process has open."""
         return list(self.channel.call("numbers"))

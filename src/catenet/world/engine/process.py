@@ -70,6 +70,8 @@ class Process(TaskOwner):
         self.killed_status = KILLED
         self.killed_by = 0
         """Number of the signal that has killed it."""
+        self.executions = 0
+        """How often another program has taken the place of the one that was forked."""
         self.parent: Process | None = None
         """The process of the host that has forked it; None for an orphan, and for what the host has started."""
         self.children: dict[int, Process] = {}
@@ -242,6 +244,21 @@ class Process(TaskOwner):
     def set_handler(self, number: int, handler: Any) -> None:
         """Note what the program does with a signal: SIG_DFL, SIG_IGN or a callable."""
         self.handlers[number] = handler
+
+    def restart_in_place(self) -> None:
+        """Forget what belongs to a program, in whose place another begins (execve(2))."""
+        self.executions += 1
+        self.exception = None
+        self.exit_handlers.clear()
+        self.threading_exits.clear()
+        self.loop = None
+        self.pools_closed = False
+        self.default_timeout = None
+        self.uuids = self.threads_named = 0
+        self.pending_signals.clear()
+        kept = {number: handler for number, handler in self.handlers.items() if handler is signal.SIG_IGN}
+        self.handlers = {**kept, signal.SIGPIPE: signal.SIG_IGN, signal.SIGXFSZ: signal.SIG_IGN}
+        self.handlers.setdefault(signal.SIGINT, signal.default_int_handler)
 
     def check_interrupted(self) -> None:
         """Raise what lets a call begin again when a signal has come whose handler has not run yet; for children."""

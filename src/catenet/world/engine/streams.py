@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import IO, Any
@@ -25,16 +26,27 @@ def print_line(host: str, stream: str, line: str) -> None:
 class _Lines(io.RawIOBase):
     """The raw end of an output stream: cuts what is written into lines."""
 
-    def __init__(self, stream: str, emit: Emit) -> None:
+    def __init__(self, stream: str, emit: Emit, number: int, redirected: dict[int, int]) -> None:
         self._stream = stream
         self._emit = emit
+        self._number = number
+        self._redirected = redirected
         self._rest = b""
         self.muted = False
 
     def writable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._number if self._number in self._redirected else super().fileno()
+
     def write(self, data: Any, /) -> int:
+        if self._number in self._redirected and not self.muted:
+            return os.write(self._number, data)  # which knows where it leads
+        return self.write_lines(data)
+
+    def write_lines(self, data: Any) -> int:
+        """Write lines of the host."""
         count = len(data)
         if not self.muted:
             *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
@@ -54,24 +66,51 @@ class _Lines(io.RawIOBase):
         self._rest = b""
 
 
+class _Input(io.RawIOBase):
+    """The raw end of standard input: a text, or what it is redirected to."""
+
+    def __init__(self, data: bytes, redirected: dict[int, int]) -> None:
+        self.data = io.BytesIO(data)
+        self._redirected = redirected
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 0 if 0 in self._redirected else super().fileno()
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = os.read(0, len(view)) if 0 in self._redirected else self.data.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
 class Streams:
     """The three standard streams of one process."""
 
     def __init__(self, emit: Emit, stdin: str | bytes) -> None:
-        self._raw = (_Lines("stdout", emit), _Lines("stderr", emit))
+        self.redirected: dict[int, int] = {}
+        """Where descriptors 0 to 2 lead (dup2(2)): to a simulated descriptor, that of a file, or 1 or 2 of the host."""
+        self._raw = (_Lines("stdout", emit, 1, self.redirected), _Lines("stderr", emit, 2, self.redirected))
         self.stdout: IO[str] = _text(self._raw[0])
         self.stderr: IO[str] = _text(self._raw[1])
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        self._input = io.BytesIO(data)
+        self._input = _Input(data, self.redirected)
         self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(self._input), encoding="utf-8")
 
     def read_input(self, size: int) -> bytes:
         """Read up to `size` bytes of standard input, past what `stdin` has buffered."""
-        return self._input.read(size)
+        return self._input.data.read(size)
+
+    def unread_input(self) -> bytes:
+        """What a program that is run in the process's place can read (execve(2))."""
+        at = self._input.data.tell()
+        return self._input.data.getbuffer()[at:].tobytes()
 
     def write_output(self, descriptor: int, data: bytes) -> int:
         """Write to standard output (1) or standard error (2), past what the text stream has buffered."""
-        return self._raw[descriptor - 1].write(data)
+        return self._raw[descriptor - 1].write_lines(data)
 
     def mute(self) -> None:
         """Drop what is written from now on, because the process has been killed."""

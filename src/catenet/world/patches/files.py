@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from catenet.posix.arguments import INT_MAX, VECTORS, flat, memory, scatter
-from catenet.posix.errors import os_error
+from catenet.posix.errors import NotModelled, os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
@@ -47,9 +47,14 @@ def _on_descriptor(
     def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
         task = current.task
         if task is None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR:
-            if task is not None and standard is not None and isinstance(descriptor, int) and 0 <= descriptor <= 2:
-                return standard(task.process, descriptor, *args, **kwargs)
-            return original(descriptor, *args, **kwargs)
+            if task is None or not isinstance(descriptor, int) or not 0 <= descriptor <= 2:
+                return original(descriptor, *args, **kwargs)
+            leads = task.process.streams.redirected.get(descriptor, descriptor)
+            if leads < FIRST_DESCRIPTOR:
+                if standard is not None and leads <= 2:
+                    return standard(task.process, leads, *args, **kwargs)
+                return original(leads, *args, **kwargs)
+            descriptor = leads
         return simulated(task.process, descriptor, *args, **kwargs)
 
     return copy_identity(function, original)
@@ -192,7 +197,8 @@ def _open_descriptor(
     closefd: bool = True,
 ) -> Any:
     """`os.fdopen` of a simulated descriptor."""
-    return RawFile(process.host.kernel, descriptor, mode).wrap(mode, buffering, encoding, errors, newline)
+    raw = RawFile(process.host.kernel, descriptor, mode, closefd=closefd)
+    return raw.wrap(mode, buffering, encoding, errors, newline)
 
 
 # fcntl.
@@ -277,6 +283,44 @@ def _lock_file(original: Callable[..., Any]) -> Callable[..., Any]:
     return simulated
 
 
+# Standard streams.
+
+
+def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: bool = True) -> int:
+    """dup2(2) to one of the standard streams, which from then on lead elsewhere."""
+    descriptor, target = operator.index(descriptor), operator.index(target)
+    if not 0 <= target <= 2:
+        raise NotModelled("os.dup2 is not modelled on a simulated host, but to the descriptors 0, 1 and 2; use os.dup")
+    redirected = process.streams.redirected
+    source = redirected.get(descriptor, descriptor)
+    if source == target and target not in redirected:
+        return target
+    number = source if 0 <= source <= 2 else os.dup(source)
+    _close_standard(process, target)
+    redirected[target] = number
+    return target
+
+
+def _close_standard(process: Process, descriptor: int) -> None:
+    """close(2) of a standard stream: what it leads to is closed, and it is the host's again."""
+    number = process.streams.redirected.pop(descriptor, -1)
+    if number > 2:
+        os.close(number)
+
+
+def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`os.close`."""
+
+    def close(descriptor: Any) -> None:
+        task = current.task
+        if task is not None and isinstance(descriptor, int) and descriptor in task.process.streams.redirected:
+            _close_standard(task.process, descriptor)
+        else:
+            original(descriptor)
+
+    return copy_identity(close, original)
+
+
 # Names of local sockets.
 
 
@@ -317,6 +361,8 @@ def apply(patcher: Patcher) -> None:
     for name, simulated in on_descriptor.items():
         if hasattr(os, name):
             patcher.replace(os, name, _on_descriptor(getattr(os, name), simulated, STANDARD.get(name)))
+    patcher.attribute(os, "close", _close_any(os.close))
+    patcher.function(os, "dup2", _duplicate_to)
     patcher.function(os, "closerange", _close_range)
     patcher.function(os, "pipe", _pipe)
     patcher.function(os, "pipe2", _pipe)

@@ -14,10 +14,12 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.wire.address import format_address
 from catenet.wire.dns.resolv_conf import format_resolv_conf
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, copy_identity
+from catenet.world.patches.rawfile import RawFile
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -49,7 +51,11 @@ class _Open:
         opener: Any = None,
     ) -> Any:
         task = current.task
-        if task is not None and opener is None and not isinstance(file, int):
+        if task is not None and isinstance(file, int):
+            if file >= FIRST_DESCRIPTOR:
+                raw = RawFile(task.process.host.kernel, file, mode, closefd=closefd)
+                return raw.wrap(mode, buffering, encoding, errors, newline)
+        elif task is not None and opener is None:
             text = _text_of(task.process.host, file)
             if text is not None:
                 _check_mode(set("wax+").isdisjoint(mode), file)

@@ -15,10 +15,11 @@ __all__ = ["RawFile"]
 class RawFile(io.RawIOBase):
     """Reads and writes a descriptor."""
 
-    def __init__(self, kernel: Kernel, descriptor: int, mode: str) -> None:
+    def __init__(self, kernel: Kernel, descriptor: int, mode: str, *, closefd: bool = True) -> None:
         self._kernel = kernel
         self._file = kernel.file(descriptor)
         self._descriptor = descriptor
+        self._closes = closefd
         self._reads = "r" in mode or "+" in mode
         self._writes = any(letter in mode for letter in "wax+")
         self.name = descriptor
@@ -85,5 +86,5 @@ class RawFile(io.RawIOBase):
         """Close the descriptor."""
         if not self.closed:
             super().close()
-            if self._open().references:
+            if self._closes and self._open().references:
                 self._kernel.close(self._descriptor)

@@ -20,7 +20,7 @@ from catenet.posix.errors import NotModelled
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
-from catenet.world.patches.table.row import REFUSED
+from catenet.world.patches.table.row import OWN_PROCESS, REFUSED
 
 __all__ = ["apply", "permitted"]
 
@@ -132,9 +132,15 @@ _permitted: list[str] = []
 """Events that the engine itself is about to cause."""
 
 
+def _is_free(instead: str) -> bool:
+    """Whether what is refused is so only on hosts that share a process, and this is none."""
+    task = current.task
+    return task is None or (instead is OWN_PROCESS and task.process.host.owns_process)
+
+
 def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        if current.task is None:
+        if _is_free(instead):
             return original(*args, **kwargs)
         raise NotModelled(f"{name} is not modelled on a simulated host; {instead}")
 
@@ -146,10 +152,11 @@ class _RefusedClass:
 
     def __init__(self, name: str, instead: str, original: Any) -> None:
         self._message = f"{name} is not modelled on a simulated host; {instead}"
+        self._instead = instead
         self._original = original
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current.task is not None:
+        if not _is_free(self._instead):
             raise NotModelled(self._message)
         return self._original(*args, **kwargs)
 
@@ -196,7 +203,7 @@ def _audit(event: str, args: Any) -> None:
         _refuse_symbols(args)
     elif event == "fcntl.ioctl":
         _refuse_rtc(args)
-    elif not _has_no_descriptor(event, args):
+    elif not _has_no_descriptor(event, args) and not (event == "subprocess.Popen" and _is_free(OWN_PROCESS)):
         raise NotModelled(
             f"a program on a simulated host was about to leave it (audit event {event!r}); {PYTHON_MODULES}"
         )

@@ -66,14 +66,20 @@ class ForkedProcess(Process):
         client.tell("handler", number, int(handler) if isinstance(handler, int) else CAUGHT)
 
     def kill(self, status: int = KILLED) -> None:
-        """End at once, as `os._exit` does."""
-        self._end(status)
+        """End at once, as `os._exit` does: what is not flushed is lost."""
+        assert client is not None
+        self.dying = True
+        self.streams.finish_raw()
+        client.exit(status)
 
     def _end(self, status: int) -> None:
         assert client is not None
         if not self.dying:
             self.dying = True
-            self.streams.finish_raw()
+            self.streams.finish()
+        if isinstance(self.exception, KeyboardInterrupt):  # the interpreter ends by the signal then
+            client.tell("handler", int(signal.SIGINT), int(SIG_DFL))
+            client.call("function", "os.kill", (self.pid, int(signal.SIGINT)), {})
         client.exit(status)
 
 
@@ -94,6 +100,8 @@ class Client(Channel):
         self._calling: dict[int, None] = {}
         """Threads that wait for the answer to a call, in `call`."""
         self._delivered: tuple[Any, ...] | None = None
+        self._begins = False
+        """Whether another program begins in the place of the one that has run."""
 
     @property
     def descriptor(self) -> int:
@@ -176,13 +184,21 @@ class Client(Channel):
         """Wait for the first turn of the main thread."""
         self._hub.now = self._answer()[2]
 
-    def exit(self, status: int) -> None:
+    def exit(self, status: int) -> NoReturn:
         """End the child with a status."""
         try:
             self._wire.send(("exit", status))
         except OSError:
             pass
         leave()
+
+    def begin_again(self, main: Task) -> None:
+        """Have a new main thread run, when the one that runs now waits: another program is in its place."""
+        self._threads, self._numbers = {MAIN: main}, {main: MAIN}
+        self._calling.clear()
+        self._hub.turns.clear()
+        self._turn = MAIN
+        self._begins = True
 
     # In the place of the hub.
 
@@ -220,6 +236,11 @@ class Client(Channel):
         """Tell the kernel what the thread that had its turn waits for, or that it has ended."""
         number = self._turn
         task = self._threads[number]
+        while self._begins:
+            self._begins = False
+            task.happen(self._hub.now, 0.0)
+            current.task = None
+            task = self._threads[number]
         if task.ended:
             self._ended(number)
         else:

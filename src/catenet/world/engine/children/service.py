@@ -363,6 +363,16 @@ def _function(process: ChildProcess, task: Task, name: str, args: tuple[Any, ...
     return plain(forwarded.simulated(process, *args, **kwargs))
 
 
+def _execute(process: ChildProcess, task: Task, kept: list[int]) -> None:
+    """execve(2): other threads end, handlers are gone, and descriptors closed that are not kept."""
+    for number, other in list(process.threads.items()):
+        if other is not task:
+            process.end_thread(number)
+    process.host.kernel.keep(process, kept)
+    process.restart_in_place()
+    process.wakeup_fd = -1
+
+
 ASKED: Final[dict[str, Callable[..., Any]]] = {
     "park": _park,
     "file": _file,
@@ -377,4 +387,5 @@ ASKED: Final[dict[str, Callable[..., Any]]] = {
     "unbind": _unbind,
     "resolver": _resolve,
     "function": _function,
+    "exec": _execute,
 }

@@ -15,6 +15,7 @@ from catenet.world.patches.table.row import (
     NO_PRIORITY,
     NO_TERMINAL,
     OTHER_PROGRAM,
+    OWN_PROCESS,
     REFUSED,
     REPLACED,
     SHARED,
@@ -45,7 +46,7 @@ ROWS: Final = (
         "os",
         REPLACED,
         'a child on a host with `isolation = "process"`; refused where hosts share a process',
-        "fork",
+        "fork system",
     ),
     Row(
         "os",
@@ -67,11 +68,12 @@ ROWS: Final = (
         "os",
         REFUSED,
         OTHER_PROGRAM,
-        """execl execle execlp execlpe execv execve execvp execvpe forkpty popen posix_spawn posix_spawnp
-        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe system""",
+        """execl execle execlp execlpe execv execve execvp execvpe forkpty posix_spawn posix_spawnp
+        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe""",
     ),
+    Row("os", REFUSED, OWN_PROCESS, "popen"),
     Row("os", REFUSED, "use os.pipe or socket.socketpair", "eventfd"),
-    Row("os", REFUSED, "use os.dup", "dup2"),
+    Row("os", REPLACED, "to the standard streams alone", "dup2"),
     Row("os", REFUSED, "use os.sendfile, or os.read and os.write", "splice"),
     Row(
         "os",

@@ -20,6 +20,7 @@ __all__ = [
     "NO_PRIORITY",
     "NO_TERMINAL",
     "OTHER_PROGRAM",
+    "OWN_PROCESS",
     "REFUSED",
     "REFUSED_WITHIN",
     "REPLACED",
@@ -56,6 +57,8 @@ MACHINE: Final = "facts about the machine"
 USERS: Final = "users and groups are the machine's"
 
 OTHER_PROGRAM: Final = "run it as a program of its own on a host of the world (Host.run)"
+OWN_PROCESS: Final = 'give the host isolation = "process", or ' + OTHER_PROGRAM
+"""What is refused with this note is refused on hosts that share a process with others, and nowhere else."""
 NO_TERMINAL: Final = "programs have no terminals; use pipes or sockets"
 ANOTHER_HOST: Final = "make another host of the world (World.host)"
 NO_PRIORITY: Final = "programs of a host are infinitely fast; leave priorities as they are"

@@ -1,0 +1,190 @@
+"""Programs that are not Python, in a child: they run as they are on the machine, in no virtual time, without a network.
+
+They read all of their standard input before, and what they write comes when they have ended. They get a network
+namespace of their own, in which there is nothing; where that cannot be had only programs of a list are run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from _signal import SIG_DFL, SIG_IGN  # type: ignore[import-not-found]
+from _signal import signal as set_real_handler  # what these are outside of worlds
+from collections.abc import Mapping, Sequence
+from posix import (
+    O_WRONLY,
+    WNOHANG,
+    _exit,
+    chdir,
+    close,
+    closerange,
+    dup2,
+    execve,
+    fork,
+    lseek,
+    memfd_create,
+    read,
+    waitpid,
+    write,
+)
+from posix import kill as kill_really
+from posix import open as open_really
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from catenet.world.engine.current import current
+from catenet.world.engine.hub import NEVER
+from catenet.world.patches.refusals import permitted
+
+if TYPE_CHECKING:
+    from catenet.world.engine.children.client import Client
+    from catenet.world.engine.process import Process
+
+__all__ = ["run_other"]
+
+HARMLESS: Final = frozenset(
+    [
+        "arch",
+        "basename",
+        "cat",
+        "cut",
+        "date",
+        "dirname",
+        "echo",
+        "env",
+        "expr",
+        "false",
+        "getconf",
+        "head",
+        "id",
+        "ls",
+        "lsb_release",
+        "nproc",
+        "printenv",
+        "printf",
+        "pwd",
+        "readlink",
+        "realpath",
+        "seq",
+        "sort",
+        "tail",
+        "test",
+        "tr",
+        "true",
+        "uname",
+        "uniq",
+        "wc",
+        "which",
+        "whoami",
+    ]
+)
+"""Programs that have nothing to do with a network, by name."""
+
+LONGEST_RUN: Final = 60.0
+"""Seconds of real time that such a program may take."""
+LARGEST_OUTPUT: Final = 64 << 20
+"""Bytes that it may write to one file."""
+LOOK: Final = 0.002
+MOST_DESCRIPTORS: Final = 1 << 16
+
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWNET: Final = 0x40000000
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NO_NEW_PRIVS: Final = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_unshare, _prctl = _libc.unshare, _libc.prctl
+_setrlimit = resource.setrlimit
+_geteuid, _getegid = os.geteuid, os.getegid
+"""Looked up before any world: inside of one they are refused, or a process's own."""
+
+
+def run_other(
+    process: Process, client: Client, path: str, words: Sequence[str], environment: Mapping[bytes, bytes]
+) -> NoReturn:
+    """Run a program in the place of the child, and end as it ends."""
+    if os.path.basename(path) == "sleep" and len(words) == 2 and words[1].replace(".", "", 1).isdigit():
+        time.sleep(float(words[1]))  # of the world's time
+        client.exit(0)
+    files = [memfd_create("standard stream") for _ in range(3)]
+    if 0 in process.streams.redirected:
+        while data := os.read(0, 1 << 16):
+            write(files[0], data)
+    else:
+        write(files[0], process.streams.unread_input())
+    lseek(files[0], 0, 0)
+    status = _run(files, path, words, environment, os.getcwd())
+    for number in (1, 2):
+        lseek(files[number], 0, 0)
+        while data := read(files[number], 1 << 16):
+            os.write(number, data)
+    if os.WIFSIGNALED(status):
+        client.call("function", "os.kill", (process.pid, os.WTERMSIG(status)), {})
+    client.exit(os.WEXITSTATUS(status))
+
+
+def _run(
+    files: Sequence[int], path: str, words: Sequence[str], environment: Mapping[bytes, bytes], directory: str
+) -> int:
+    """Run a program of the machine with these standard streams, and return what wait(2) tells of it."""
+    set_real_handler(signal.SIGCHLD, SIG_DFL)  # ignored, it would leave no status
+    try:
+        with permitted("os.fork"), permitted("os.exec"):
+            pid = fork()
+            if pid == 0:
+                try:
+                    _become(files, path, words, environment, directory)
+                finally:
+                    _exit(126)
+        limit = monotonic() + LONGEST_RUN
+        while True:
+            found, status = waitpid(pid, WNOHANG)
+            if found:
+                return status
+            if monotonic() > limit:
+                write(files[2], f"{path}: ended by catenet: it has run for {LONGEST_RUN:.0f} s of real time\n".encode())
+                kill_really(pid, signal.SIGKILL)
+                limit = NEVER
+            sleep(LOOK)
+    finally:
+        set_real_handler(signal.SIGCHLD, SIG_IGN)
+
+
+def _become(
+    files: Sequence[int], path: str, words: Sequence[str], environment: Mapping[bytes, bytes], directory: str
+) -> None:
+    """What happens between fork and exec."""
+    current.task = None
+    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for number, file in enumerate(files):
+        dup2(file, number)
+    closerange(3, MOST_DESCRIPTORS)
+    set_real_handler(signal.SIGINT, SIG_DFL)
+    if not _close_network() and os.path.basename(path) not in HARMLESS:
+        text = f"{path}: not run, for it might reach the machine's network, which cannot be closed here\n"
+        write(2, text.encode())
+        return
+    _setrlimit(resource.RLIMIT_FSIZE, (LARGEST_OUTPUT, LARGEST_OUTPUT))
+    chdir(directory)
+    execve(path, list(words), dict(environment))
+
+
+def _close_network() -> bool:
+    """Go to a network namespace in which there is nothing; False where the system does not allow that."""
+    user, group = _geteuid(), _getegid()
+    if user == 0 and _unshare(CLONE_NEWNET) == 0:
+        return True
+    if _unshare(CLONE_NEWUSER | CLONE_NEWNET):
+        return False
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        try:
+            file = open_really(f"/proc/self/{name}", O_WRONLY)
+            write(file, text.encode())
+            close(file)
+        except OSError:
+            continue  # the program shows another user
+    return True

@@ -1,0 +1,307 @@
+"""Programs that start programs, whose results on the real kernel and on a simulated host are compared.
+
+Run as a program with `real` or `simulated`, it prints the results of all scenarios, by name. The paths of the
+interpreter and of folders are the same in both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PYTHON = sys.executable
+
+
+def shown(done: subprocess.CompletedProcess[Any]) -> list[Any]:
+    """What a program has written, and how it has ended."""
+    return [done.returncode, _text(done.stdout), _text(done.stderr)]
+
+
+def _text(data: Any) -> Any:
+    return data.decode() if isinstance(data, bytes) else data
+
+
+def run(*words: str, **options: Any) -> list[Any]:
+    """Run a program with its output caught."""
+    return shown(subprocess.run(words, capture_output=True, check=False, **options))
+
+
+def failure(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The error that a call raises."""
+    try:
+        return call(*args, **kwargs)
+    except (OSError, subprocess.SubprocessError) as error:
+        return [type(error).__name__, str(error)]
+
+
+def arguments_and_environment() -> Any:
+    code = "import os, sys; print(sys.argv, os.environ.get('NAME'), __name__, os.getcwd())"
+    return [
+        run(PYTHON, "-c", code, "a", "b c", env={"NAME": "value"}, cwd="/"),
+        run(PYTHON, "-u", "-Wignore", "-X", "utf8", "-c", code, cwd="/"),
+        run(PYTHON, "-", "x", input=code.encode(), cwd="/"),
+        run(PYTHON, input=code, text=True, cwd="/"),
+        run(PYTHON, "-Bc", "print(1)"),
+        run(PYTHON, "-V"),
+    ]
+
+
+def scripts_and_modules() -> Any:
+    with tempfile.TemporaryDirectory(prefix="catenet") as folder:
+        Path(folder, "helper.py").write_text("NAME = 'helper of ' + __name__\n")
+        Path(folder, "script.py").write_text("import helper, sys\nprint(helper.NAME, sys.argv[1:])\n")
+        Path(folder, "tool").write_text(f"#!{PYTHON}\nimport sys\nprint('tool', sys.argv[1:])\nsys.exit(4)\n")
+        Path(folder, "tool").chmod(0o755)
+        Path(folder, "other").write_text("#!/usr/bin/env nothing-of-this-name\n")
+        return [
+            run(PYTHON, "script.py", "1", cwd=folder),
+            run(PYTHON, os.path.join(folder, "script.py")),
+            run(PYTHON, "-m", "helper", cwd=folder),
+            run(os.path.join(folder, "tool"), "x"),
+            run("tool", "y", env={"PATH": folder}),
+            failure(run, os.path.join(folder, "script.py"))[0],
+            failure(run, folder)[0],
+            run(PYTHON, "-m", "json.tool", input=b"[1]"),
+        ]
+
+
+def ends() -> Any:
+    codes = ["pass", "import sys; sys.exit(7)", "import sys; sys.exit('text')", "import os; os._exit(9)", "1 / 0"]
+    found = [run(PYTHON, "-c", code) for code in codes]
+    found.append(run(PYTHON, "-c", "import os; os.kill(os.getpid(), 9)"))
+    found.append(run(PYTHON, "-c", "import atexit; atexit.register(print, 'at exit'); print('first')"))
+    return [[each[0], each[1], each[2].rpartition("\n  ")[2][-60:]] for each in found]
+
+
+def failures() -> Any:
+    return [
+        failure(subprocess.run, ["no-such-program-at-all"]),
+        failure(subprocess.run, ["/no/such/program"]),
+        failure(subprocess.run, [PYTHON], cwd="/no/such/folder"),
+        failure(subprocess.run, [PYTHON, "-c", "raise SystemExit(3)"], check=True),
+        failure(subprocess.run, [PYTHON, "-c", "pass"], preexec_fn=lambda: 1 / 0),
+        failure(subprocess.check_output, [PYTHON, "-c", "import time; time.sleep(100)"], timeout=0.5)[0],
+    ]
+
+
+def streams() -> Any:
+    both = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
+    found: list[Any] = [shown(subprocess.run([PYTHON, "-c", both], stdout=-1, stderr=subprocess.STDOUT, check=False))]
+    found.append(shown(subprocess.run([PYTHON, "-c", both], stdout=-1, stderr=subprocess.DEVNULL, check=False)))
+    with tempfile.TemporaryFile() as file:
+        subprocess.run([PYTHON, "-c", both], stdout=file, stderr=file, check=True)
+        file.seek(0)
+        found.append(file.read().decode())
+        file.seek(0)
+        reads = "import sys; print(sys.stdin.read().upper())"
+        found.append(shown(subprocess.run([PYTHON, "-c", reads], stdin=file, stdout=-1, check=False)))
+    large = "import sys; sys.stdout.write('x' * 300_000); sys.stderr.write('y' * 300_000)"
+    found.append([len(each) for each in run(PYTHON, "-c", large)[1:]])
+    copy = "import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
+    found.append(len(run(PYTHON, "-c", copy, input=bytes(400_000))[1]))
+    by_number = "import os; os.write(1, os.read(0, 5)); print(os.fstat(1).st_mode >> 12)"
+    found.append(run(PYTHON, "-c", by_number, input=b"12345678"))
+    return found
+
+
+def conversation() -> Any:
+    code = "import sys\nfor line in sys.stdin: print(line.strip()[::-1], flush=True)"
+    with subprocess.Popen([PYTHON, "-c", code], stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        answers = []
+        for word in ("abc", "xyz"):
+            process.stdin.write(word + "\n")
+            process.stdin.flush()
+            answers.append(process.stdout.readline())
+        process.stdin.close()
+        answers.append(process.stdout.read())
+    return answers, process.returncode
+
+
+def pipeline() -> Any:
+    first = subprocess.Popen([PYTHON, "-c", "for n in range(1000): print(n)"], stdout=subprocess.PIPE)
+    adds = "print(sum(int(input()) for _ in range(1000)))"
+    second = subprocess.Popen([PYTHON, "-c", adds], stdin=first.stdout, stdout=-1)
+    assert first.stdout is not None
+    first.stdout.close()
+    out, _ = second.communicate()
+    return out.decode(), first.wait(), second.returncode
+
+
+def stopped() -> Any:
+    found = []
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+        code = "import time; print('ready', flush=True); time.sleep(100)"
+        with subprocess.Popen([PYTHON, "-c", code], stdout=-1, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            found.append(process.poll())
+            process.send_signal(number)
+            found.append(process.wait())
+    handled = """
+import signal, time, sys
+signal.signal(15, lambda *a: sys.exit(5))
+print('ready', flush=True)
+time.sleep(100)
+"""
+    with subprocess.Popen([PYTHON, "-c", handled], stdout=-1) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        found.append(process.wait())
+    return found
+
+
+def nested() -> Any:
+    code = """
+import subprocess, sys
+inner = [sys.executable, "-c", "print(input() + '!')"]
+print(subprocess.run(inner, input="deep", text=True, capture_output=True).stdout)
+"""
+    return run(PYTHON, "-c", code)
+
+
+def passed() -> Any:
+    reader, writer = os.pipe()
+    code = f"import os; os.write({writer}, b'by a passed pipe')"
+    done = run(PYTHON, "-c", code, pass_fds=[writer])
+    os.close(writer)
+    other = run(PYTHON, "-c", f"import os\ntry: os.fstat({reader})\nexcept OSError as error: print(error.errno)")
+    return done, os.read(reader, 100).decode(), os.read(reader, 100).decode(), other
+
+
+def sessions() -> Any:
+    code = "import os; print(os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid())"
+    return run(PYTHON, "-c", code), run(PYTHON, "-c", code, start_new_session=True)
+
+
+def fresh_state() -> Any:
+    """The program has the interpreter's own state, not that of the one that has started it."""
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG, format="of the parent %(message)s")
+    signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    code = """
+import logging, signal, threading, multiprocessing, asyncio
+logging.getLogger("x").debug("not shown")
+logging.getLogger("x").warning("shown")
+print(signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL, threading.active_count(), threading.current_thread().name)
+print(multiprocessing.current_process().name, len(logging.root.handlers))
+async def main(): return 5
+print(asyncio.run(main()))
+"""
+
+    async def start() -> Any:
+        return run(PYTHON, "-c", code)
+
+    return asyncio.run(start())
+
+
+async def talk() -> Any:
+    """Subprocesses of asyncio."""
+    code = "import sys\nfor line in sys.stdin: print(line.strip() + '!', flush=True)\nsys.exit(6)"
+    process = await asyncio.create_subprocess_exec(PYTHON, "-c", code, stdin=-1, stdout=-1)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"one\n")
+    first = await process.stdout.readline()
+    out, _ = await process.communicate(b"two\n")
+    sleeping = await asyncio.create_subprocess_exec(PYTHON, "-c", "import time; time.sleep(100)")
+    sleeping.terminate()
+    several = await asyncio.gather(*[echo(number) for number in range(3)])
+    return first.decode(), out.decode(), process.returncode, await sleeping.wait(), several
+
+
+async def echo(number: int) -> Any:
+    process = await asyncio.create_subprocess_exec(PYTHON, "-c", f"print({number})", stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    return out.decode()
+
+
+def of_asyncio() -> Any:
+    return asyncio.run(talk())
+
+
+def other_programs() -> Any:
+    return [
+        run("echo", "a", "b"),
+        run("tr", "a-z", "A-Z", input=b"upper\n"),
+        run("sh", "-c", "printenv NAME", env={**os.environ, "NAME": "value"}),
+        run("false"),
+        run("ls", "/no/such/folder", env={**os.environ, "LC_ALL": "C"}),
+        shown(subprocess.run("date +%A%A", shell=True, stdout=-1, check=False))[0],
+        run("pwd", cwd="/"),
+        run("sleep", "0.1"),
+        subprocess.getoutput("uname -s"),
+        run("uname", "-m"),
+        [os.system("true"), os.system("false"), os.system(f"{PYTHON} -c 'import sys; sys.exit(7)'")],
+        os.popen("echo by popen").read(),
+    ]
+
+
+def own_network() -> Any:
+    """Programs of a host talk to each other by its sockets."""
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    code = f"""
+import socket
+with socket.create_connection(("localhost", {listener.getsockname()[1]})) as client:
+    client.sendall(b"from a program")
+    print(client.recv(100).decode())
+"""
+    with subprocess.Popen([PYTHON, "-c", code], stdout=-1, text=True) as process:
+        connection, _ = listener.accept()
+        with connection:
+            data = connection.recv(100).decode()
+            connection.sendall(b"answered")
+        assert process.stdout is not None
+        return data, process.stdout.read(), process.wait()
+
+
+def no_descriptors() -> Any:
+    """A program that is not Python has its standard streams and no more."""
+    done = run("ls", "/proc/self/fd")
+    return done[0], done[1].split()[:3], len(done[1].split())
+
+
+HELPERS = (shown, run, failure, talk, echo, _text)
+SCENARIOS = [
+    each
+    for each in list(globals().values())
+    if callable(each) and getattr(each, "__module__", "") == __name__ and each not in HELPERS
+]
+
+
+def run_simulated(scenario: Callable[[], Any]) -> Any:
+    """The result on a host of a world."""
+    from catenet.world import World
+
+    found: list[Any] = []
+    with World(quiet=0) as world:
+        host = world.host("a")
+        host.owns_process = True
+        host.run(lambda: found.append(scenario()))
+        world.run()
+    return json.loads(json.dumps(found[0]))
+
+
+def results(where: str) -> dict[str, Any]:
+    """The results of all scenarios."""
+    if where == "simulated":
+        return {each.__name__: run_simulated(each) for each in SCENARIOS}
+    return {each.__name__: json.loads(json.dumps(each())) for each in SCENARIOS}
+
+
+if __name__ == "__main__":
+    print(json.dumps(results(sys.argv[1])))
