@@ -24,16 +24,18 @@ class ProtobufCodec:
     def encode(self, message: Any) -> bytes:
         """Return the message as bytes; raise `CodecError` for one without its required fields."""
         try:
-            return cast(
-                bytes, message.SerializeToString(deterministic=True) if self.stable else message.SerializeToString()
-            )
+            if self.stable:
+                return cast(bytes, message.SerializeToString(deterministic=True))
+            encoded: bytes = message.SerializeToString()
+            return encoded
         except EncodeError as error:
             raise CodecError(f"cannot encode {message.DESCRIPTOR.full_name}: {error}") from None
 
     def decode(self, message_class: type[M], data: bytes) -> M:
         """Return the message in `data`; raise `CodecError` if the bytes are no such message."""
         try:
-            return cast(M, message_class.FromString(data))  # type: ignore[attr-defined]
+            message: M = message_class.FromString(data)  # type: ignore[attr-defined]
+            return message
         except DecodeError:
             # protobuf's own text varies between its implementations; this does not.
             raise CodecError(f"the bytes are no {message_class.DESCRIPTOR.full_name}") from None  # type: ignore[attr-defined]

@@ -99,19 +99,7 @@ class Blocks(Control):
         head: RequestHead | ResponseHead | Fields | None = None
         try:
             head = self._decoder.decode(block)
-            if (
-                end
-                and type(head) is RequestHead
-                and head.usual
-                and self._last_peer_id < stream_id <= self._refuse_above
-                and stream_id & 1
-                and dependency is None
-                and len(self.streams) < self._limits.max_streams
-            ):  # what comes in practice, in one step: the whole of the client's next request
-                self._last_peer_id = stream_id
-                begun = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, 0)
-                begun.head_seen, begun.remote_open = True, False
-                self._events.append((ev.HEAD, begun, head, True))
+            if dependency is None and self._on_usual_block(stream_id, head, end):
                 return
             if head is None:
                 if not self.is_client:  # decoding costs time whatever becomes of the stream: pay by size
@@ -134,6 +122,46 @@ class Blocks(Control):
             self._on_head(stream, head, end)
         else:
             self._on_trailers(stream, head, end)  # type: ignore[arg-type]
+
+    def _on_usual_block(self, stream_id: int, head: RequestHead | ResponseHead | Fields | None, end: int) -> bool:
+        """Handle what comes in practice, in one step; False if it is anything else."""
+        if type(head) is RequestHead:  # the whole of the client's next request, or its head
+            limits = self._limits
+            if not (
+                head.usual
+                and self._last_peer_id < stream_id <= self._refuse_above
+                and stream_id & 1
+                and len(self.streams) < limits.max_streams
+            ):
+                return False
+            self._last_peer_id = stream_id
+            window = 0 if end else limits.stream_window
+            if not (end or self._acknowledged) and window < frames.DEFAULT_WINDOW:
+                window = frames.DEFAULT_WINDOW
+            begun = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, window)
+            begun.head_seen = True
+            if end:
+                begun.remote_open = False
+            self._events.append((ev.HEAD, begun, head, bool(end)))
+            return True
+        stream = self.streams.get(stream_id)
+        if stream is None or not stream.remote_open or stream.tunnel:
+            return False
+        if type(head) is ResponseHead:  # of a response that has a body
+            if end or stream.head_seen or stream.bodiless or stream.connects or head.status < 200:
+                return False
+            if head.length is not None:
+                stream.expected = head.length
+            stream.head_seen = True
+            self._events.append((ev.HEAD, stream, head, False))
+            return True
+        if head is None or not end or not stream.head_seen or stream.expected:
+            return False
+        self._events.append((ev.TRAILERS, stream, head, True))
+        stream.remote_open = False
+        if not stream.local_open:
+            self._close(stream)
+        return True
 
     def _new_stream(self, stream_id: int, head: RequestHead | ResponseHead | Fields | None) -> Stream | None:
         """A block for a stream that is not open: the client's next one, or a late arrival that is to be ignored."""

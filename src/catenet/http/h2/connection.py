@@ -29,7 +29,8 @@ class Connection(Blocks):
     """One HTTP/2 connection. `memos` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_buffer", "_buffered", "_expect_settings", "_held", "_need", "_preface", "_recv_window", "_unreturned",
+        "_buffer", "_buffered", "_expect_settings", "_held", "_need", "_piece", "_preface", "_recv_window",
+        "_unreturned",
     )  # fmt: skip
 
     version = 2
@@ -53,6 +54,7 @@ class Connection(Blocks):
         self._expect_settings = True
         self._recv_window = max(limits.connection_window, frames.DEFAULT_WINDOW)
         self._unreturned = 0
+        self._piece = max(-(-limits.connection_window // 4), 1)
         self._held = 0
         self._begin(limits)
 
@@ -162,12 +164,15 @@ class Connection(Blocks):
         if self.failed is not None:
             return self._take_events()
         try:
-            position = self._complete_frames(data) if self._buffered else 0
-            if position >= 0:
-                self._keep(self._receive_bytes(data, position))
+            if self._buffered or self._preface:
+                position = self._complete_frames(data) if self._buffered else 0
+                if position >= 0:
+                    self._keep(self._receive_bytes(data, position))
+            elif rest := self._receive_frames(data, 0):
+                self._keep(rest)
         except HttpError as error:
             self.fail(error)
-        if self._unreturned and self._held <= self._limits.max_held:
+        if self._unreturned >= self._piece and self._held <= self._limits.max_held:
             self._return_window()
         return self._take_events()
 
@@ -258,6 +263,8 @@ class Connection(Blocks):
                 self._on_headers(flags, stream_id, data[start:stop])
             else:
                 self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
+        if position == end:
+            return b""
         return data[position:] if position else data
 
     def _oversized(self, data: bytes, size: int) -> HttpError:
@@ -360,12 +367,11 @@ class Connection(Blocks):
 
     def _release(self, count: int) -> None:
         self._held -= count
-        if self._unreturned and self._held <= self._limits.max_held:
+        if self._unreturned >= self._piece and self._held <= self._limits.max_held:
             self._return_window()
 
     def _return_window(self) -> None:
-        """Give the connection window back in large pieces."""
-        if self._unreturned * 4 >= self._limits.connection_window:
-            self._recv_window += self._unreturned
-            self._out.append(frames.window_update(0, self._unreturned))
-            self._unreturned = 0
+        """Give the connection window back, in large pieces."""
+        self._recv_window += self._unreturned
+        self._out.append(frames.window_update(0, self._unreturned))
+        self._unreturned = 0

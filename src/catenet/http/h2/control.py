@@ -43,7 +43,13 @@ class Control(Sender):
     @property
     def can_open(self) -> bool:
         """Whether a client may begin a stream now."""
-        return len(self.streams) < self.peer_max_streams and not self.closing
+        return (
+            len(self.streams) < self.peer_max_streams
+            and self.goaway is None
+            and self.failed is None
+            and self._refuse_above == frames.MAX_STREAM_ID
+            and self._next_id <= frames.MAX_STREAM_ID
+        )
 
     @property
     def settled(self) -> bool:

@@ -14,7 +14,7 @@ from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, PeerLimit
 from catenet.http.events import Event
 from catenet.http.h2 import frames
-from catenet.http.h2.hpack import Encoder, Memo
+from catenet.http.h2.hpack import Encoder, Memo, Table
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
 from catenet.http.stream import Stream
@@ -25,6 +25,7 @@ _pack = frames.HEADER.pack
 _FORGOTTEN_LIMIT = 1024
 _CONTINUE = ResponseHead(100)
 GUESSED_MAX_STREAMS = 100
+_LAST = frames.END_HEADERS | frames.END_STREAM
 _SMALL = 512
 """A body of this many bytes is copied to its head: another piece to be joined would cost more."""
 
@@ -33,8 +34,8 @@ class Sender:
     """State and calls of the outgoing half; `catenet.http.h2.connection.Connection` adds the incoming one."""
 
     __slots__ = (
-        "_before_body", "_before_head", "_encoder", "_events", "_forgotten", "_held_back", "_last_head", "_last_size",
-        "_last_table", "_limits", "_next_id", "_out", "_waiting", "bulky",
+        "_before_end", "_before_head", "_candidate", "_encoder", "_events", "_forgotten", "_held_back", "_last_block",
+        "_last_end", "_last_head", "_last_table", "_last_trailers", "_limits", "_next_id", "_out", "_waiting", "bulky",
         "connect_protocol", "failed", "flowed", "is_client", "peer_initial_window", "peer_max_frame",
         "peer_max_streams", "queued", "send_window", "served", "streams",
     )  # fmt: skip
@@ -52,13 +53,16 @@ class Sender:
         self._limits = limits
         self._encoder = Encoder(encoders, limits.max_header_list, strict=True)
         self._out: list[bytes | memoryview] = []
-        # The last usual reply: its head, the size of its body, the table in which it was encoded; and what of it is the
-        # same on every stream, before and after the number of the first of its two frames.
-        self._last_head: ResponseHead | None = None
-        self._last_size = 0
-        self._last_table = self._encoder.table
+        # The last usual request or reply: its head and trailers, the table in which they were encoded; and what is
+        # the same on every stream: the frames of both, before and after the number of the stream.
+        self._candidate: RequestHead | ResponseHead | None = None
+        self._last_head: RequestHead | ResponseHead | None = None
+        self._last_trailers: Fields | None = None
+        self._last_table: Table | None = None
         self._before_head = b""
-        self._before_body = b""
+        self._last_block = b""
+        self._before_end = b""
+        self._last_end = b""
         self._events: list[Event] = []
         self._waiting: dict[int, Stream] = {}
         self.queued = 0  # bytes that wait for windows or for the transport
@@ -113,15 +117,39 @@ class Sender:
             return stream
         if not size and head.method != b"POST":
             return self.open(head, True)
-        block = self._encoder.encode(head.h2 or _request_fields(head))
         number = self._next_id
+        if head is self._last_head and 0 < size <= _SMALL and self._encoder.table is self._last_table:
+            place = number.to_bytes(4, "big")
+            frame = _pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number)
+            self._out.append(b"".join((self._before_head, place, self._last_block, frame, body)))
+        else:
+            table = self._settled_table()
+            block = self._encoder.encode(head.h2 or _request_fields(head))
+            self._append_block(number, block, False)
+            self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number) + body)
+            self._remember(head, block, None, b"", table)
         stream = self.streams[number] = Stream(number, self.peer_initial_window - size, self._limits.stream_window)
         self._next_id = number + 2
         self.send_window -= size
-        self._append_block(number, block, False)
-        self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number) + body)
         stream.local_open = False
         return stream
+
+    def _settled_table(self) -> Table | None:
+        """The table in which the next block is encoded, if nothing else has to be said in it."""
+        return self._encoder.table if self._encoder.is_settled else None
+
+    def _remember(
+        self, head: RequestHead | ResponseHead, first: bytes, trailers: Fields | None, last: bytes, table: Table | None
+    ) -> None:
+        """Keep the blocks of a usual message that comes again, if they have left the encoder's table as it was."""
+        if head is not self._candidate:
+            self._candidate = head
+        elif self._encoder.table is table and len(first) <= _SMALL and len(last) <= _SMALL:
+            self._last_head, self._last_trailers, self._last_table = head, trailers, table
+            self._before_head = _pack(len(first) >> 8, len(first) & 0xFF, frames.HEADERS, frames.END_HEADERS, 0)[:5]
+            self._last_block = first
+            self._before_end = _pack(len(last) >> 8, len(last) & 0xFF, frames.HEADERS, _LAST, 0)[:5]
+            self._last_end = last
 
     def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
         """Send a response head (server); a 1xx head may come before the final one."""
@@ -186,8 +214,8 @@ class Sender:
         size = len(body)
         if (
             head is self._last_head
-            and size == self._last_size
-            and trailers is None
+            and trailers is self._last_trailers
+            and 0 < size <= _SMALL
             and self._encoder.table is self._last_table
             and size <= self.send_window
             and size <= stream.send_window
@@ -195,15 +223,7 @@ class Sender:
             and not stream.bodiless
             and not stream.connects
         ):
-            self.send_window -= size
-            place = stream.id.to_bytes(4, "big")
-            self._out.append(b"".join((self._before_head, place, self._before_body, place, body)))
-            stream.local_open = False
-            if stream.remote_open or stream.held:
-                self._end_local(stream)
-            else:
-                self.served += 1
-                del self.streams[stream.id]
+            self._send_again(stream, size, body, trailers is None)
         elif (
             stream.bodiless
             or not (stream.local_open and size <= self.peer_max_frame)
@@ -216,6 +236,23 @@ class Sender:
             self._send_usual(stream, head, body)
         else:
             self._send_parts(stream, head, body, trailers)
+
+    def _send_again(self, stream: Stream, size: int, body: bytes, end: bool) -> None:
+        """Send what differs from the last usual response in its body alone."""
+        self.send_window -= size
+        number, place = stream.id, stream.id.to_bytes(4, "big")
+        frame = _pack(size >> 8, size & 0xFF, frames.DATA, end, number)
+        parts: tuple[bytes, ...] = (self._before_head, place, self._last_block, frame, body)
+        self._out.append(b"".join(parts if end else (*parts, self._before_end, place, self._last_end)))
+        if stream.remote_open:
+            self._end_local(stream)
+            return
+        stream.local_open = False
+        self.served += 1
+        if stream.held:
+            self._release(stream.held)
+            stream.held = 0
+        del self.streams[number]
 
     def _send_parts(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
         """Send a response that is not usual, or does not fit the windows."""
@@ -230,7 +267,10 @@ class Sender:
     def _send_with_trailers(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields) -> None:
         """Send head, body and trailers; the windows have room."""
         size, number = len(body), stream.id
+        table = self._settled_table()
         first, last = self._encoder.encode_both(head.h2 or _response_fields(head), trailers)
+        if size and head.status >= 200:
+            self._remember(head, first, trailers, last, table)
         if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
             self.send_window -= size
             self._out.append(
@@ -248,7 +288,7 @@ class Sender:
 
     def _send_usual(self, stream: Stream, head: ResponseHead, body: bytes) -> None:
         """Send a head and the whole body; remember what the next of this kind has in common with it."""
-        table = self._encoder.table
+        table = self._settled_table()
         block = self._encoder.encode(head.h2 or _response_fields(head))
         size, length, number = len(body), len(block), stream.id
         self.send_window -= size
@@ -259,10 +299,7 @@ class Sender:
             self._out.append(body)
         elif size <= _SMALL:
             self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame + body)
-            if self._encoder.table is table and block is self._encoder.last_block:
-                self._last_head, self._last_size, self._last_table = head, size, table
-                self._before_head = _pack(length >> 8, length & 0xFF, 1, 4, 0)[:5]
-                self._before_body = block + frame[:5]
+            self._remember(head, block, None, b"", table)
         else:
             self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame)
             self._out.append(body)

@@ -36,7 +36,9 @@ _NO_STREAM.local_open = _NO_STREAM.remote_open = False
 class CallParameters:
     """What the attempts of one call, and of equal calls, have in common: worked out once, kept by the channel."""
 
-    __slots__ = ("codec", "compress", "compressions", "head", "limit", "outgoing", "quick", "size", "wire")
+    __slots__ = (
+        "codec", "compress", "compressions", "head", "limit", "outgoing", "plain", "quick", "size", "wire",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,13 +62,15 @@ class CallParameters:
         )
         """What the head counts against the server's limit, or a little more."""
         self.quick = wire.name == "grpc"
+        self.plain = self.quick and head is not None and self.compress is None
+        """Whether a request of one message is this head and that message in its envelope."""
 
     def encode(self, message: Any) -> bytes:
         """Return the message as it goes on the wire, compressed, without envelope. Raises `RpcError`."""
         try:
             payload = self.codec.encode(message)
         except (CodecError, AttributeError) as error:
-            raise RpcError(Code.INTERNAL, f"the request cannot be encoded: {error}") from None
+            raise _unsendable(error) from None
         return payload if self.compress is None else self.compress(payload)
 
     def decode(self, frame: Frame, reply: Reply) -> Any:
@@ -82,6 +86,11 @@ class CallParameters:
             raise RpcError(Code.RESOURCE_EXHAUSTED, str(error)) from None
         except CodecError as error:
             raise RpcError(Code.INTERNAL, f"the response cannot be decoded: {error}") from None
+
+
+def _unsendable(error: Exception) -> RpcError:
+    """Return how a call fails whose request is no message that can be encoded."""
+    return RpcError(Code.INTERNAL, f"the request cannot be encoded: {error}")
 
 
 class Attempt:
@@ -123,29 +132,37 @@ class Attempt:
 
     def start_whole(self, message: Any, deadline: float | None) -> None:
         """Send a request that is one message. Raises `RpcError` if it cannot be encoded."""
+        connection = self.connection
         try:
             self._send_whole(message)
         except BaseException:
-            self.connection.has_room()
+            connection.has_room()
             raise
-        self._begin(self.stream, deadline)
-        connection = self.connection
+        if self._streaming or deadline is not None:
+            self._begin(self.stream, deadline)
+        else:
+            self.stream.owner = self
+            self.result = connection.loop.create_future()
         if len(connection.core.streams) == 1:
             connection.send_now()
         else:
             connection.touch()
 
     def _send_whole(self, message: Any) -> None:
-        parameters, connection = self.parameters, self.connection
-        payload = parameters.encode(message)
-        prefix = b""
-        if parameters.quick and parameters.compress is None and parameters.head is not None:
-            head, body, prefix = parameters.head, payload, b"\0" + len(payload).to_bytes(4, "big")
-            if len(payload) < LARGE:
+        parameters, core = self.parameters, self.connection.core
+        try:
+            payload = parameters.codec.encode(message)
+        except (CodecError, AttributeError) as error:
+            raise _unsendable(error) from None
+        size, prefix = len(payload), b""
+        if parameters.plain and parameters.head is not None:
+            head, body, prefix = parameters.head, payload, b"\0" + size.to_bytes(4, "big")
+            if size < LARGE:
                 body, prefix = prefix + payload, b""
         else:
+            if parameters.compress is not None:
+                payload = parameters.compress(payload)
             head, body = parameters.wire.whole_request(parameters.outgoing, payload, parameters.compress is not None)
-        core = connection.core
         try:
             if prefix:
                 self.stream = stream = core.open(head, False)
@@ -385,7 +402,8 @@ class Attempt:
             self.inbox.end(error)
         elif self.result is not None and not self.result.done():
             self.result.set_result(None)
-        self.on_drained()
+        if self._drained is not None:
+            self.on_drained()
         if self.on_over is not None:
             self.on_over()
         if self.observer is not None:
@@ -395,7 +413,13 @@ class Attempt:
         """Return the one response of a call that has ended; raise `RpcError`."""
         if self.error is not None:
             raise self.error
-        if self._frame is None:
+        frame, parameters = self._frame, self.parameters
+        if frame is None:
             raise RpcError(Code.UNIMPLEMENTED, "the method returns one message, none came")
+        if not frame[0] & COMPRESSED:
+            try:
+                return parameters.codec.decode(parameters.outgoing.method.response, frame[1])
+            except CodecError:
+                pass  # it is said below why
         assert self.reply is not None
-        return self.parameters.decode(self._frame, self.reply)
+        return parameters.decode(frame, self.reply)

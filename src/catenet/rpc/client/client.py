@@ -71,10 +71,12 @@ class Channel:
 
     async def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
         """Send one message, return the one that answers it. Raises `RpcError`."""
-        connections = self.connections()
+        connections = self._connections
+        if connections is None or connections.loop is not asyncio.get_running_loop():
+            connections = self.connections()
         attempt: Attempt | None = None
         usual = self._plain and (not options or options.keys() <= _USUAL) and SERVED_UNTIL.get(None) is None
-        key = (method, options.get("timeout", self.options.timeout))
+        key = (method, options.get("timeout", self.options.timeout) if options else self.options.timeout)
         parameters = self._recent_parameters.get(key) if usual else None
         if parameters is not None:
             connection = connections.pick()
@@ -91,13 +93,14 @@ class Channel:
                     attempt.cancel()
                     raise
                 if attempt.error is None:
-                    if "info" in options:
+                    if options and "info" in options:
                         _note_usual(options["info"], method, attempt)
-                    return cast(S, attempt.response())
+                    response: S = attempt.response()
+                    return response
         call = Call(self.options, method, options, connections.loop.time())
         if not self._plain:
             return cast(S, await self._enclosed(call, request))
-        response: S = await self._unary(connections, call, request, attempt)
+        response = await self._unary(connections, call, request, attempt)
         if usual and parameters is None:
             self._remember_parameters(call, key)
         return response

@@ -117,7 +117,7 @@ class ServerCall(Context, Producer):
         """Take the request: nothing keeps the call from beginning."""
         if self._stream.expects:
             self._connection.core.invite(self._stream)
-        if end or self.streams_in:
+        if end or self._route.streams_in:
             self.begin(end)
 
     def begin(self, end: bool) -> None:

@@ -98,7 +98,7 @@ class ServerConnection(ServingProtocol):
                 self._answer(stream, head, found)
                 return
             route = found
-        if self.is_crowded(stream, head):
+        if self.running >= self.shared.http.max_streams and self.is_crowded(stream, head):
             self.counters.started += 1
             return
         begin_call(self, stream, route, end)
