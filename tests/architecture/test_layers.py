@@ -27,7 +27,7 @@ LAYERS = {
         {"counters", "interface", "timers"}, {"endpoint"}, {"units"},
     ],
     "catenet.stack.tcp": [{"layer"}, {"user"}, CIRCLES["catenet.stack.tcp"], {"settings"}],
-    "catenet.world": [CIRCLES["catenet.world"], {"scenario"}],
+    "catenet.world": [CIRCLES["catenet.world"], {"scenario"}, {"enclosure"}],
 }  # fmt: skip
 """Layers that hold when the package runs, the uppermost first; annotations may name what is above."""
 

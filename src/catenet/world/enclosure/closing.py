@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from catenet.world.enclosure import descriptors, filtering, landlock, namespaces, privileges
 from catenet.world.enclosure.kernel import architecture
 
-__all__ = ["Closed", "close_network"]
+__all__ = ["Closed", "close_network", "is_shut"]
 
 
 @dataclass(slots=True)
@@ -48,6 +48,11 @@ class Closed:
 
 
 _closed = Closed()
+
+
+def is_shut() -> bool:
+    """Whether programs that this process starts reach no network."""
+    return _closed.shut
 
 
 def leave_network() -> Closed:

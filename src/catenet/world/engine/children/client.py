@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Client", "ForkedProcess", "become_child", "client", "leave"]
 
 PR_SET_PDEATHSIG: Final = 1
+IGNORED: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Signals of the machine: it ends with its parent, and does not wait for children."""
 CAUGHT: Final = -1
 """Disposition of a signal that has a handler."""
 _prctl = ctypes.CDLL(None).prctl
@@ -302,8 +304,8 @@ def _prepare(process: Process, wire: Wire, pid: int, parent: int) -> Client:
     _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if getppid() != parent:
         exit_really(1)
-    for number, action in ((signal.SIGINT, SIG_IGN), (signal.SIGCHLD, SIG_IGN), (signal.SIGTERM, SIG_DFL)):
-        set_real_handler(number, action)
+    for number in IGNORED:
+        set_real_handler(number, SIG_IGN)
     for descriptor in PRIVATE - {wire.descriptor}:
         close(descriptor)
         PRIVATE.discard(descriptor)

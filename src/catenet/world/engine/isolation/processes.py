@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from catenet.world.engine.children.wire import PRIVATE
 from catenet.world.engine.isolation.messages import Channel
 from catenet.world.patches import install
 
@@ -69,6 +70,7 @@ def fork(run: Callable[[Channel], None], others: Iterable[Channel]) -> Child:
             other.close()
         os.close(asks[1])
         os.close(told[0])
+        PRIVATE.update((asks[0], told[1]))
         _settle(parent)
         run(Channel(asks[0], told[1]))
         status = 0
