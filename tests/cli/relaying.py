@@ -7,22 +7,24 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from tests import commands
 
 __all__ = ["CATENET", "Listening", "connect", "free_port", "listening", "serving_once", "wait_for"]
 
-CATENET = [sys.executable, "-m", "catenet"]
+CATENET = commands.CATENET
 TIME = 30
 
 
-def connect(*words: str, data: bytes = b"", **options: object) -> subprocess.CompletedProcess[bytes]:
+def connect(*words: str, data: bytes = b"", **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run `catenet connect` to its end."""
     command = [*CATENET, "connect", *map(str, words)]
-    return subprocess.run(command, input=data, capture_output=True, timeout=TIME, **options)  # type: ignore[call-overload, no-any-return]
+    return commands.run(command, input=data, capture_output=True, timeout=TIME, **options)
 
 
 class Listening:
@@ -43,11 +45,19 @@ class Listening:
 
 
 @contextlib.contextmanager
-def listening(*words: str, stdin: int = subprocess.PIPE, cwd: Path | None = None) -> Iterator[Listening]:
-    """Run `catenet listen` until the line that says where."""
+def listening(
+    *words: str, stdin: int = subprocess.PIPE, cwd: Path | None = None, real: bool = False
+) -> Iterator[Listening]:
+    """Run `catenet listen` until the line that says where; `real`: exec'd, as where its memory is measured."""
     command = [*CATENET, "listen", *map(str, words)]
-    process = subprocess.Popen(
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, start_new_session=True
+    process = commands.Popen(
+        command,
+        real=real,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        start_new_session=True,
     )
     try:
         assert process.stderr is not None

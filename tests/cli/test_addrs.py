@@ -1,9 +1,9 @@
 import json
 import socket
-import subprocess
 import sys
 
 import pytest
+from tests import commands
 
 from catenet.cli import main
 
@@ -48,7 +48,7 @@ def test_addrs_inside_a_simulated_host_shows_that_host_s(tmp_path):
         "[hosts.a]\nrun = '-m catenet addrs --json'\naddress = ['10.7.7.7/24', 'fd07::7/64']\nmtu = 1300\n"
     )
     words = [*CATENET, "run", tmp_path / "world.toml"]
-    done = subprocess.run(words, text=True, capture_output=True, timeout=60, check=False)
+    done = commands.run(words, text=True, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     printed = "\n".join(line[8:] for line in done.stdout.splitlines() if line.startswith("a     | "))
     rows = {row["name"]: row for row in json.loads(printed)}

@@ -13,6 +13,7 @@ import time
 
 import pytest
 import trustme
+from tests import commands
 from tests.cli.relaying import CATENET, TIME, connect, free_port, is_listening, listening, serving_once, wait_for
 from tests.peers import tool
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow(20)
 
 
 def run(words, data=b"", **options):
-    return subprocess.run(words, input=data, capture_output=True, timeout=TIME, **options)
+    return commands.run(words, input=data, capture_output=True, timeout=TIME, **options)
 
 
 def client(who, url):
@@ -41,7 +42,7 @@ def client(who, url):
 
 def ask(who, url, data, answer):
     """What a client gets whose input ends with the answer: of a datagram nobody knows how long to wait for one."""
-    with subprocess.Popen(client(who, url), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with commands.Popen(client(who, url), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdin.write(data)
         child.stdin.flush()
         got = child.stdout.read(len(answer))
@@ -88,7 +89,7 @@ def test_a_server_that_has_said_all_still_hears_the_rest(tmp_path):
         got.append(read_all(sock))
 
     with serving_once(serve) as address:
-        process = subprocess.Popen(
+        process = commands.Popen(
             client("catenet", f"tcp://127.0.0.1:{address[1]}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdout.read() == b"hello"  # the end of standard output is seen while we still send
@@ -167,11 +168,11 @@ def test_their_servers(who, tmp_path):
         "ncat": [tool("ncat"), "-l", "-k", "127.0.0.1", str(port), "--exec", "/bin/cat"],
         "socat": [tool("socat"), f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", "EXEC:cat"],
     }[who]
-    process = subprocess.Popen(words)
+    process = commands.Popen(words)
     try:
         wait_for(lambda: is_listening(port))
         data = os.urandom(30_000)
-        ours = subprocess.Popen(
+        ours = commands.Popen(
             client("catenet", f"tcp://127.0.0.1:{port}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         ours.stdin.write(data)
@@ -306,7 +307,7 @@ def test_closed_standard_streams(closed):
 def test_a_terminal_is_not_waited_for():
     with serving_once(lambda sock: sock.sendall(b"bye")) as address:
         ours, theirs = os.openpty()
-        process = subprocess.Popen(
+        process = commands.Popen(
             client("catenet", f"tcp://127.0.0.1:{address[1]}"), stdin=theirs, stdout=subprocess.PIPE
         )
         assert process.stdout.read() == b"bye" and process.wait(TIME) == 0
@@ -354,7 +355,7 @@ def test_openssl_as_client_and_as_server(authority, version):
             authority / "ca.pem",
             version,
         ]
-        process = subprocess.Popen(
+        process = commands.Popen(
             [*words, "-connect", f"127.0.0.1:{it.port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=-3
         )
         process.stdin.write(b"hello\n")
@@ -364,10 +365,10 @@ def test_openssl_as_client_and_as_server(authority, version):
         process.communicate()
     port = free_port()
     words = [tool("openssl"), "s_server", "-quiet", "-rev", "-cert", authority / "server.pem", version]
-    process = subprocess.Popen([*words, "-accept", f"127.0.0.1:{port}"], stdin=-3, stdout=-3, stderr=-3)
+    process = commands.Popen([*words, "-accept", f"127.0.0.1:{port}"], stdin=-3, stdout=-3, stderr=-3)
     try:
         wait_for(lambda: is_listening(port))
-        with subprocess.Popen(
+        with commands.Popen(
             [*CATENET, "connect", f"tls://127.0.0.1:{port}", "--ca", authority / "ca.pem", "--sni", "localhost"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -607,7 +608,7 @@ def test_options_of_sockets_are_set():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         options = "--bind 127.0.0.2 --keepalive 30s --tos 0x10 --ttl 9 --rcvbuf 8192 --sndbuf 8192"
-        process = subprocess.Popen([*CATENET, "connect", url, *options.split()], stdin=subprocess.PIPE)
+        process = commands.Popen([*CATENET, "connect", url, *options.split()], stdin=subprocess.PIPE)
         sock, peer = listener.accept()
         assert peer[0] == "127.0.0.2"
         shown = run([tool("ss"), "-tnmoi", "src", "127.0.0.2"]).stdout.decode()
@@ -698,7 +699,7 @@ def test_what_cannot_be_reached_is_one_line_and_status_1(capsys, words, complain
 @pytest.mark.parametrize("scheme", ["tcp", "udp"])
 def test_all_addresses_are_called_that(scheme):
     words = [*CATENET, "listen", f"{scheme}://:0", "-k", "--exec", "true"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    process = commands.Popen(words, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     process.terminate()
     process.communicate()
@@ -740,7 +741,10 @@ def test_much_data_in_flat_memory(options):
             count += got
         counts.append((count, same))
 
-    with serving_once(sink) as address, listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options) as it:
+    with (
+        serving_once(sink) as address,
+        listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options, real=True) as it,
+    ):
         with socket.create_connection(("127.0.0.1", it.port)) as sock:
             for _ in range(size >> 20):
                 sock.sendall(piece)
@@ -757,7 +761,7 @@ def test_who_does_not_read_stops_who_sends(options):
     release = threading.Event()
     with (
         serving_once(lambda sock: release.wait(TIME)) as address,
-        listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options) as it,
+        listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options, real=True) as it,
     ):
         with socket.create_connection(("127.0.0.1", it.port)) as sock:
             sock.settimeout(0.5)

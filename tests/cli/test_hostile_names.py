@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import commands
 
 from catenet.cli import UsageError, addrs, bridge, main, rpc_call, rpc_channel, rpc_list, run, ss
 from catenet.cli.console import Console
@@ -241,7 +241,7 @@ def test_a_narrow_terminal_folds_and_cuts_nothing(monkeypatch):
 def on_terminal(command, folder):
     """Run a command with a pseudo-terminal for its streams; return what the terminal gets."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env={**os.environ})
+    process = commands.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env={**os.environ})
     os.close(slave)
     pieces = []
 
@@ -271,15 +271,15 @@ def test_whole_commands(tmp_path):
     (tmp_path / "world.toml").write_text(WORLD)
     for script in ("[red]q.py", ":b:.py", "a\x1b[31m\udcff.py"):
         (tmp_path / script).write_text("print('[bold]:b:')")
-    done = subprocess.run([*CATENET, "run", "world.toml"], cwd=tmp_path, capture_output=True, timeout=100)
+    done = commands.run([*CATENET, "run", "world.toml"], cwd=tmp_path, capture_output=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert b"fd00:ab:cd:b::1/64" in done.stdout
     for script in ("[red]q.py", ":b:.py"):
-        done = subprocess.run([*CATENET, "run", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        done = commands.run([*CATENET, "run", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
         assert "host  | [bold]:b:" in done.stdout
         assert re.search(rf"host +│ +'?{re.escape(script)}", done.stdout), done.stdout
     shown = on_terminal([*CATENET, "run", "a\x1b[31m\udcff.py"], tmp_path)
     assert b"a\\x1b[31m\\udcff.py" in shown
     assert b"a\x1b[31m" not in shown
-    done = subprocess.run([*CATENET, "run", "no\udcff.py"], cwd=tmp_path, capture_output=True, timeout=100)
+    done = commands.run([*CATENET, "run", "no\udcff.py"], cwd=tmp_path, capture_output=True, timeout=100)
     assert (done.returncode, b"Traceback" in done.stderr) == (2, False)

@@ -1,9 +1,9 @@
 import itertools
 import socket
-import subprocess
 import sys
 
 import pytest
+from tests import commands
 
 from catenet.world.observe.series import SAMPLES_KEPT, ConnectionEnd, Sample, TimeSeries
 from catenet.world.world import World
@@ -92,7 +92,7 @@ def test_a_run_writes_a_picture_per_connection(tmp_path):
         "[link]\nlatency = '5ms'\n[hosts.server]\nrun = 'server.py'\n[hosts.client]\nrun = 'client.py'\n"
     )
     words = [*CATENET, "run", "--plot", "out", "world.toml"]
-    done = subprocess.run(words, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    done = commands.run(words, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     [picture] = (tmp_path / "out").iterdir()
     assert picture.name == "001-client-server-80.png"

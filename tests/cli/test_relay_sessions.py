@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import trustme
+from tests import commands
 from tests.cli.relaying import CATENET, TIME, connect, listening
 from tests.session.breaking import breaking
 
@@ -55,7 +56,7 @@ def test_one_session_has_standard_input_and_output(tmp_path):
     with listening("session+tcp://127.0.0.1:0", "--session-key", str(key)) as server:
         refused = connect(server.url, data=b"without the key")
         assert (refused.returncode == 1 and b"does not permit" in refused.stderr) or b"proves nothing" in refused.stderr
-        client = subprocess.Popen(
+        client = commands.Popen(
             [*CATENET, "connect", server.url, "--session-key", str(key)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import commands
 from tests.dns.name_server import start
 
 from catenet.cli import main
@@ -139,7 +140,7 @@ def test_a_closed_stream_is_no_traceback(server, closed):
         words = ["resolve", "www.example", server if closed == "stdout" else f"@[::1]:{silent.port}", "--json"]
         command = [*CATENET, *words, "--timeout", "0.1", "--attempts", "1"]
         shell = ["sh", "-c", f'exec "$@" {">&-" if closed == "stdout" else "2>&-"}', "sh", *command]
-        done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+        done = commands.run(shell, capture_output=True, text=True, timeout=60, check=False)
         unwritten = "catenet: cannot write the output: bad file descriptor\n"
         assert done.stderr == (unwritten if closed == "stdout" else "")
         assert done.returncode == (1 if closed == "stdout" else 9)
@@ -154,7 +155,7 @@ def test_a_full_disk_is_one_line(server, tmp_path, unbuffered):
     command = [*CATENET, "resolve", "www.example", server]
     shell = ["sh", "-c", 'ulimit -f 0; trap "" XFSZ; exec "$@" > "$0"', str(tmp_path / "out"), *command]
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = commands.run(shell, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1
     assert done.stderr == "catenet: cannot write the output: file too large\n"
 
@@ -164,7 +165,7 @@ def test_a_reader_that_has_gone_is_no_error(words):
     read, written = os.pipe()
     os.close(read)
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
-    done = subprocess.run([*CATENET, *words], stdout=written, stderr=subprocess.PIPE, env=environment, timeout=60)
+    done = commands.run([*CATENET, *words], stdout=written, stderr=subprocess.PIPE, env=environment, timeout=60)
     os.close(written)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -306,7 +307,7 @@ def test_names_of_the_local_network_are_asked_for_by_multicast_dns(tmp_path):
     offer = Path(__file__).parents[1] / "dns" / "multicast" / "offer.py"
     (tmp_path / "lan.toml").write_text(LAN.format(offer=offer))
     words = [*CATENET, "run", "lan.toml"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = commands.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     lines = [line.split("| ", 1)[1] for line in done.stdout.splitlines() if line.startswith("user")]
     assert lines[-2:] == ["10.0.0.1", "Printer._http._tcp.local."]
     assert "nobody.local. A: no answer by multicast DNS in 2 s" in done.stderr

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from tests import commands
 from tests.dns import name_server
 from tests.dns.name_server import start
 
@@ -44,7 +45,7 @@ def interrupted(child):
 
 def test_watch_shows_what_changes_and_ends_with_ctrl_c(server, monkeypatch):
     words = [*CATENET, "www.example", f"@[::1]:{server.port}", "--watch=50ms", "--no-validate"]
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = commands.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
     first = [child.stdout.readline() for _ in range(4)]
     assert first[0] == ";; www.example. A: NOERROR (qr rd ra)\n"
@@ -63,7 +64,7 @@ def test_watch_shows_what_changes_and_ends_with_ctrl_c(server, monkeypatch):
 
 def test_watch_in_json_has_a_line_for_each_change(server, monkeypatch):
     words = [*CATENET, "www.example", f"@[::1]:{server.port}", "--watch=50ms", "--json"]
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = commands.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert json.loads(child.stdout.readline())["answer"][0]["data"] == "192.0.2.1"
     monkeypatch.setitem(name_server.BY_NAME, KEY, [address(192, 0, 2, 7)])
@@ -73,7 +74,7 @@ def test_watch_in_json_has_a_line_for_each_change(server, monkeypatch):
 
 def test_watch_goes_on_when_a_server_goes(server):
     words = [*CATENET, "www.example", f"@[::1]:{server.port}", "--watch=50ms", "--timeout=100ms", "--attempts=1"]
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = commands.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdout.readline()
@@ -101,7 +102,7 @@ def test_watch_waits_for_the_first_ttl():
 def on_a_terminal(words, env):
     """What a command prints on a terminal."""
     ours, theirs = pty.openpty()
-    child = subprocess.Popen(words, stdout=theirs, stderr=theirs, env=env)
+    child = commands.Popen(words, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     output = b""
     while True:
@@ -128,7 +129,7 @@ def test_colours_are_for_terminals_and_peers_colour_nothing(server, monkeypatch)
     assert b"\\027[31mred.example." in coloured
     for plain in (on_a_terminal(words, env | {"NO_COLOR": "1"}), on_a_terminal(words, env | {"TERM": "dumb"})):
         assert b"\x1b" not in plain
-    piped = subprocess.run(words, capture_output=True, env=env, timeout=60, check=True).stdout
+    piped = commands.run(words, capture_output=True, env=env, timeout=60, check=True).stdout
     assert b"\x1b" not in piped
 
 
@@ -231,7 +232,7 @@ def test_without_cryptography_names_are_asked_for_and_the_rest_says_what_it_need
     ]
     text = "import sys, json; sys.modules['cryptography'] = None; from catenet.cli import main\n"
     text += f"print([main(['resolve', *words]) for words in {calls!r}])"
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
+    done = commands.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
     assert "not validated: signatures need the package cryptography (catenet[dns])" in done.stdout
     assert done.stdout.splitlines()[-1] == "[0, 2, 2, 2]"
     text = "needs the package cryptography: pip install 'catenet[dns]'"

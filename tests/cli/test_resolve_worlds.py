@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests import commands
 from tests.peers import program
 
 from catenet.cli import main
@@ -101,7 +102,7 @@ def test_a_world_file_runs_it(tmp_path: Path) -> None:
         "[hosts.user]\n"
         'run = "-m catenet resolve www.example @ns +tries=9 +time=1"\nstart = "1s"\n'
     )
-    done = subprocess.run(
+    done = commands.run(
         [*CATENET, "run", "world.toml", "--for", "60s"],
         cwd=tmp_path,
         capture_output=True,
@@ -120,7 +121,7 @@ def test_our_own_server_over_all_transports(tmp_path: Path, capsys: pytest.Captu
     schemes = "udp+tcp", "tls", "https", "http"
     listen = [word for scheme in schemes for word in ("--listen", f"{scheme}://127.0.0.1:0")]
     words = ["serve", "dns", "--no-recursive", "--zone", "leaf.zone", "--cert", "server.pem", *listen]
-    child = subprocess.Popen([*CATENET, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    child = commands.Popen([*CATENET, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
         assert child.stderr is not None
         ready = child.stderr.readline()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gzip
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from random import Random
 import pytest
 from google.protobuf import json_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from tests import commands
 
 from catenet.cli import main
 from catenet.cli.yaml_text import load_yaml
@@ -182,7 +182,7 @@ def test_descriptor_sets(sets, compiled, capsys):
 
 def git(*words):
     identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
-    subprocess.run(["git", *identity, *words], check=True, capture_output=True)
+    commands.run(["git", *identity, *words], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -372,7 +372,7 @@ def test_revisions_that_are_not_there(repository, capsys):
 
 def test_from_standard_input(sets, compiled):
     command = [sys.executable, "-m", "catenet", "rpc", "compat", "-", "new.binpb"]
-    done = subprocess.run(command, input=compiled["old"].SerializeToString(), capture_output=True, check=False)
+    done = commands.run(command, input=compiled["old"].SerializeToString(), capture_output=True, check=False)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == len(CHANGES)
 

@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 import trustme
+from tests import commands
 
 from catenet.cli import main
 
@@ -180,7 +181,7 @@ def serving(*words):
         "unix:box.sock",
         *words,
     ]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return commands.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow(5)
@@ -284,7 +285,7 @@ def test_sighup_reads_policy_and_certificates_again(tmp_path, workers):
     (tmp_path / "greeter.py").write_text(GREETER)
     command = [sys.executable, "-m", "catenet", "rpc", "serve", "greeter:Greeter", "-v", "--workers", workers]
     words = ["--listen", "tls://localhost:0", "--cert", "server.pem", "--policy", "policy.toml"]
-    with subprocess.Popen([*command, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with commands.Popen([*command, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
             url = lines_until(process, "serving rpc on ").rpartition(" ")[2].strip()
             assert call() == 200

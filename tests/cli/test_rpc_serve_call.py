@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from google.protobuf.descriptor_pool import DescriptorPool
+from tests import commands
 
 from catenet.cli import main
 from catenet.cli.yaml_text import load_yaml
@@ -59,11 +60,11 @@ class HiScore:
 
 
 @contextlib.contextmanager
-def serving(folder, *arguments, version=1, expect=0):
+def serving(folder, *arguments, version=1, expect=0, real=False):
     """A running server; yields the process and the URLs it says it listens on."""
     (folder / "scores.py").write_text(SCORES.replace("VERSION", str(version)))
     command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "scores:HiScore", *arguments]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = commands.Popen(command, real=real, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process, told(process)
         process.send_signal(signal.SIGTERM)
@@ -84,7 +85,7 @@ def told(process):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix:{folder}/s.sock") as (_, urls):
+    with serving(folder, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix:{folder}/s.sock", real=True) as (_, urls):
         yield urls
 
 
@@ -256,7 +257,7 @@ def test_nobody_listens(capsys):
 def test_mistakes_in_the_implementation_name_their_place(tmp_path):
     (tmp_path / "broken.py").write_text("x = 1\ny = undefined\n")
     command = [sys.executable, "-m", "catenet", "rpc", "serve", "broken:X"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = commands.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert re.fullmatch(r"catenet: broken:X: \S*broken\.py:2: NameError: .*\n", done.stderr)
 
@@ -291,7 +292,7 @@ def failing(folder, *arguments, games=("tetris",), source=FAULTY):
     command += ["--listen", f"unix:{folder}/s.sock", *arguments]
     told = []
     service = hiscore()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with commands.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not (folder / "s.sock").exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
@@ -366,13 +367,13 @@ def test_a_program_that_configures_logging_is_left_alone(tmp_path):
 def test_a_program_that_cannot_start_says_why_in_a_line(tmp_path, source, complaint, more):
     (tmp_path / "mine.py").write_text(source)
     command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "mine:X", "--listen", "tcp://127.0.0.1:0"]
-    done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = commands.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     lines = set(done.stderr.splitlines())
     assert done.returncode == 2
     assert len(lines) == 1, done.stderr
     assert re.search(complaint, done.stderr)
     if "raise" in source and not more:
-        done = subprocess.run([*command, "-v"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = commands.run([*command, "-v"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.stderr.startswith("Traceback")
 
 
@@ -540,7 +541,7 @@ def measured(folder, *arguments):
     """A server with metrics; yields where they are, and where it serves."""
     (folder / "scores.py").write_text(SCORES.replace("VERSION", "1"))
     command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "scores:HiScore", "--metrics", ":0"]
-    with subprocess.Popen([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with commands.Popen([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield metrics_of(process), told(process)[0]
         finally:

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 from catenet.cli import main
 from catenet.wire.pcapng import read_pcapng
@@ -20,9 +21,10 @@ CATENET = [sys.executable, "-m", "catenet"]
 HISCORE = Path(__file__).parents[2] / "examples" / "hiscore"
 
 
-def catenet(*words, cwd=None, env=None, timeout=60):
-    return subprocess.run(
+def catenet(*words, cwd=None, env=None, timeout=60, real=False):
+    return commands.run(
         [*CATENET, *map(str, words)],
+        real=real,
         cwd=cwd,
         env={**os.environ, **(env or {})},
         text=True,
@@ -97,7 +99,8 @@ def echo(folder):
 
 
 def test_the_demo_keeps_every_acknowledged_score(tmp_path):
-    done = catenet("run", HISCORE / "world.toml", "--pcap", tmp_path / "a.pcapng", "--json", tmp_path / "a.json")
+    files = ["--pcap", tmp_path / "a.pcapng", "--json", tmp_path / "a.json"]
+    done = catenet("run", HISCORE / "world.toml", *files, real=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (
         "alice  | all 25 scores are in the database",
@@ -236,7 +239,7 @@ BUSY = """
 def test_ctrl_c_stops_programs_in_order_and_writes_the_files(folder):
     where = folder(busy__py=BUSY, world__toml="[hosts.a]\nrun = 'busy.py'\n[hosts.b]\nrun = 'busy.py'\n")
     words = [*CATENET, "run", "world.toml", "--json", "figures.json", "--pcap", "packets.pcapng"]
-    with subprocess.Popen(words, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with commands.Popen(words, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert {child.stdout.readline() for _ in range(2)} == {"a     | up\n", "b     | up\n"}
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=20)
@@ -378,7 +381,7 @@ def test_on_the_kernel_a_time_limit_ends_a_program(folder):
 def test_on_the_kernel_a_time_limit_ends_a_program_that_a_shell_has_put_into_the_background(folder):
     words = [sys.executable, "-m", "catenet", "run", "--net", "kernel", "--for", "1s", "busy.py"]
     script = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words]
-    done = subprocess.run(script, cwd=folder(busy__py=BUSY), capture_output=True, text=True, timeout=60)
+    done = commands.run(script, cwd=folder(busy__py=BUSY), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "up\ninterrupted\n")
 
 
@@ -392,7 +395,7 @@ def test_on_the_kernel_asyncio_runs_on_uvloop_when_asked(folder):
 
 
 def test_the_players_run_by_hand_on_the_kernel(tmp_path):
-    server = subprocess.Popen(
+    server = commands.Popen(
         [sys.executable, HISCORE / "server.py", "--port", "18765", "--folder", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
@@ -401,7 +404,7 @@ def test_the_players_run_by_hand_on_the_kernel(tmp_path):
         assert server.stdout.readline() == "listening, with 0 scores\n"
         code = (HISCORE / "bob.py").read_text().replace("ROUNDS = 25", "ROUNDS = 2")
         (tmp_path / "bob.py").write_text(code)
-        done = subprocess.run(
+        done = commands.run(
             [sys.executable, tmp_path / "bob.py", "http://127.0.0.1:18765"],
             text=True,
             capture_output=True,
@@ -423,7 +426,7 @@ def test_no_program_of_the_demo_knows_catenet():
 def test_sigterm_stops_a_run_in_order_also_where_sigint_is_ignored(folder):
     """A shell without job control starts what it puts in the background with SIGINT ignored."""
     where = folder(tick__py="import time\nprint('started', flush=True)\nwhile True:\n    time.sleep(1)\n")
-    run = subprocess.Popen(
+    run = commands.Popen(
         ["sh", "-c", 'trap "" INT; exec "$0" -m catenet run --json figures.json tick.py', sys.executable],
         cwd=where,
         stdout=subprocess.PIPE,
@@ -529,7 +532,7 @@ def test_what_cannot_be_run_is_told_as_the_interpreter_tells_it(folder, words, n
     (where / "empty").mkdir()
     (where / "empty" / "__init__.py").touch()
     (where / "space").mkdir()
-    expected = subprocess.run([sys.executable, *words.split()], cwd=where, text=True, capture_output=True, check=False)
+    expected = commands.run([sys.executable, *words.split()], cwd=where, text=True, capture_output=True, check=False)
     done = catenet("run", "--net", net, *words.split(), cwd=where)
     shown = re.sub(r"^host +\| ", "", "".join(line for line in done.stderr.splitlines(keepends=True)))
     assert expected.stderr.count("\n") == 1

@@ -2,10 +2,10 @@
 
 import json
 import signal
-import subprocess
 import sys
 
 import pytest
+from tests import commands
 from tests.dns.server.running import ZONE, ask_udp, port_of, serving
 
 from catenet.cli import main
@@ -59,7 +59,7 @@ def test_the_kinds_are_the_files_of_the_package(capsys):
 
 def test_a_kind_does_not_load_what_others_serve_with():
     command = "import sys; from catenet.cli import main; main(['serve', 'http', 'no/such/folder']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
+    done = commands.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
     assert "no/such/folder: no such file or directory" in done.stderr
     assert "catenet.cli.serve.http" in done.stdout.split()
     assert not [name for name in done.stdout.split() if name.startswith("catenet.dns.server")]
@@ -101,7 +101,7 @@ def test_workers_share_ports_and_say_so_once(tmp_path, zone):
 def test_workers_that_cannot_start_say_why_once(tmp_path):
     (tmp_path / "bad.zone").write_text("$TTL 5\n@ SOA a b 1 2 3 4 5\n@ NSS x\n")
     command = [sys.executable, "-m", "catenet", "serve", "dns", "--zone", "bad.zone", "--workers", "2"]
-    done = subprocess.run(
+    done = commands.run(
         [*command, "--listen", "udp+tcp://127.0.0.1:0"], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2

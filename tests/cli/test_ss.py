@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tests import commands
 
 from catenet.cli import main
 from catenet.world.observe.sockets import list_sockets
@@ -88,7 +89,7 @@ def test_a_running_world_answers(private, capsys):
         "[hosts.server]\nrun = 'server.py'\n[hosts.client]\nrun = 'client.py'\nstart = 1\n"
     )
     words = [*CATENET, "run", "world.toml"]
-    with subprocess.Popen(words, cwd=private, stdout=subprocess.PIPE, text=True) as child:
+    with commands.Popen(words, cwd=private, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout.readline() == "client | sent\n"
             assert main(["ss", "-a", "--json"]) == 0

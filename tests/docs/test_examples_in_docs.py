@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests import commands
 
 pytestmark = pytest.mark.slow(30)
 
@@ -67,10 +69,11 @@ def blocks(document: str) -> Iterator[Block]:
         yield Block(text.count("\n", 0, found.start()) + 1, *found.groups())
 
 
-def run(words: list[str], folder: Path) -> str:
+def run(words: list[str], folder: Path, real: bool = False) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
+    done = commands.run(
         words,
+        real=real,
         cwd=folder,
         env={**os.environ, "PATH": path, "COLUMNS": "120", "PYTEST_PLUGINS": "catenet.testing.plugin"},
         text=True,
@@ -83,12 +86,20 @@ def run(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+def typed(block: Block) -> Iterator[tuple[str, list[str]]]:
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         command, *expected = part.rstrip("\n").split("\n")
         while command.endswith("\\"):
             command = command[:-1] + expected.pop(0)
         yield command, expected
+
+
+def words_of(command: str, real: bool) -> list[str]:
+    """What a shell would exec, if it has nothing else to do; else the shell."""
+    program, *rest = [""] if re.search(r"[|&;<>$`*?\n~=]", command) else shlex.split(command)
+    if program == "catenet" and not real:
+        return [*commands.CATENET, *rest]
+    return [sys.executable, *rest] if program == "python" else ["bash", "-c", command]
 
 
 def assert_printed(expected: list[str], printed: str) -> None:
@@ -106,6 +117,7 @@ def marked(document: str) -> object:
 @pytest.mark.parametrize("document", [marked(document) for document in DOCUMENTS])
 def test_blocks_run_as_shown(document: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    real = document == "README.md"  # by the installed command, and an interpreter for each block
     proved = 0
     for block in blocks(document):
         where = f"{document}:{block.line}"
@@ -113,12 +125,12 @@ def test_blocks_run_as_shown(document: str, tmp_path: Path) -> None:
             (tmp_path / name[1]).write_text(block.text)
         elif block.language == "python":
             (tmp_path / "block.py").write_text(block.text)
-            run([sys.executable, "block.py"], tmp_path)
+            run([sys.executable, "block.py"], tmp_path, real)
         elif block.language == "console" and block.info != "privileged":
-            for command, expected in commands(block):
+            for command, expected in typed(block):
                 if command.startswith("make "):
                     continue  # `make demo` and `make test` are what runs this
-                printed = run(["bash", "-c", command], tmp_path)
+                printed = run(words_of(command, real), tmp_path, real)
                 assert_printed(expected, printed)
                 print(where, command)
         else:

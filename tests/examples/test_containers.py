@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.rpc.policy.acting import abstract, as_user
 
 from catenet.rpc import Channel, Code, RpcError, SyncChannel
@@ -40,7 +41,7 @@ def daemon(url, folder):
         *(sys.executable, "-m", "catenet", "rpc", "serve", EXAMPLE / "containers.proto", "daemon:Containers"),
         *("--listen", url, "--policy", EXAMPLE / "policy.toml", "--audit", folder / "audit.jsonl"),
     ]
-    process = subprocess.Popen(list(map(str, command)), cwd=EXAMPLE, stderr=subprocess.PIPE, text=True)
+    process = commands.Popen(list(map(str, command)), cwd=EXAMPLE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr.readline() == f"serving rpc on {url}\n"
         yield process

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 from catenet.rpc.compile import compile_protos
 
@@ -13,7 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "hiscore_rpc"
 
 def run(*arguments, cwd):
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100)
+    return commands.run(command, cwd=cwd, capture_output=True, text=True, timeout=100)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -28,7 +29,7 @@ def test_in_a_world(tmp_path, seed):
 
 def test_on_the_kernel(tmp_path):
     command = [sys.executable, "-u", EXAMPLE / "server.py", f"unix:{tmp_path}/s.sock"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+    with commands.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout.readline() == "listening, with 0 scores\n"
             done = run(EXAMPLE / "bob.py", f"unix:{tmp_path}/s.sock", cwd=tmp_path)

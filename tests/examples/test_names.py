@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "names"
 
@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "names"
 @pytest.mark.parametrize("seed", [9, 1, 2])
 def test_pages_are_fetched_by_name(tmp_path: Path, seed: int) -> None:
     command = [sys.executable, "-m", "catenet", "run", str(EXAMPLE / "world.toml"), "--seed", str(seed)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = commands.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     said = re.findall(r"^shopper +\| (.*) \(\d", done.stdout, re.MULTILINE)
     kinds = ["front", "store", "front", "careless", "nowhere"]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+from tests import commands
+
 __all__ = ["CATENET", "serving"]
 
 CATENET = [sys.executable, "-m", "catenet"]
@@ -20,7 +22,7 @@ def serving(
     """The URLs of a server, and a list that has what it has said when it has ended."""
     urls = [word for url in listen for word in ("--listen", url)]
     command = [*prefix, *CATENET, "serve", "ntp", *urls, *words]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = commands.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said: list[str] = []
     try:

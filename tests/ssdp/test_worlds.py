@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 from catenet.ssdp.cache import Entry
 from catenet.ssdp.device import Device
@@ -204,7 +204,7 @@ def discovered(tmp_path: Path, words: str) -> list[str]:
     (tmp_path / "world.toml").write_text(WORLD.format(words=words))
     (tmp_path / "printer.py").write_text(PRINTER)
     line = [sys.executable, "-m", "catenet", "run", str(tmp_path / "world.toml")]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.run(line, capture_output=True, text=True, timeout=60, check=False)
     shown = [text.partition("| ")[2] for text in done.stdout.splitlines() if text.startswith("asker")]
     assert shown, done.stdout + done.stderr
     return shown

@@ -5,13 +5,13 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.cli.transfer.cutting import CONTENT, Cutting
 
 from catenet.cli import main
@@ -221,9 +221,9 @@ def test_a_link_is_not_written_through(nginx, here):
 def test_two_downloads_of_one_file(url, here):
     Cutting.pause = 0.2
     words = [sys.executable, "-m", "catenet", "get", "-s", "-O", url]
-    first = subprocess.Popen(words)
+    first = commands.Popen(words)
     wait_until(lambda: Path("file.bin.part").exists() and Path("file.bin.part").stat().st_size)
-    second = subprocess.run([*words[:4], "-O", url], capture_output=True, text=True)
+    second = commands.run([*words[:4], "-O", url], capture_output=True, text=True)
     assert second.returncode == 23 and "another download is writing" in second.stderr
     first.kill()
     first.wait(30)
@@ -242,7 +242,7 @@ def wait_until(true, limit=30.0):
 def test_kill_and_resume(url, here, signo, status, parallel):
     Cutting.pause = 0.01
     words = [sys.executable, "-m", "catenet", "get", "-s", "-O", url, "--parallel", parallel]
-    process = subprocess.Popen(words)
+    process = commands.Popen(words)
     part = Path("file.bin.part.json")
     wait_until(lambda: part.exists() and len(Cutting.asked) >= 1 and "done" in part.read_text())
     wait_until(lambda: Path("file.bin.part").stat().st_size > 1 << 20 and os.path.getsize("file.bin.part.json"))
@@ -261,7 +261,7 @@ def test_disk_full(url, here):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
 
-    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=limit)
+    done = commands.run(words, capture_output=True, text=True, preexec_fn=limit)
     assert done.returncode == 23 and done.stderr.count("\n") == 1
     assert "cannot write file.bin" in done.stderr and "too large" in done.stderr
     assert not Path("file.bin").exists()
@@ -277,7 +277,7 @@ def test_a_full_device(nginx, here, capfd):
 @pytest.mark.peer
 def test_nobody_reads(nginx, here):
     words = f"{sys.executable} -m catenet get {nginx.url}/big.bin | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
+    done = commands.run(["bash", "-c", words], capture_output=True, text=True)
     assert done.returncode == 23 and "nobody reads it" in done.stderr and done.stderr.count("\n") == 1
 
 

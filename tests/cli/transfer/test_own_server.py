@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 from catenet.cli import main
 from catenet.cli.transfer.parallel import LEAST
@@ -34,7 +35,7 @@ def served(tmp_path_factory):
     (folder / "file.bin").write_bytes(CONTENT)
     words = ["serve", "http", str(folder), "--upload", "--overwrite", "--cert", str(pems / "server.pem"), "--json"]
     words += ["--listen", "http://127.0.0.1:0", "--listen", "https://127.0.0.1:0"]
-    process = subprocess.Popen([sys.executable, "-m", "catenet", *words], stdout=subprocess.PIPE, text=True)
+    process = commands.Popen([sys.executable, "-m", "catenet", *words], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         urls = json.loads(process.stdout.readline())["urls"]
@@ -84,7 +85,7 @@ def test_an_upload_goes_on_after_a_kill(served, here, at, capfd):
     target = f"{urls[at]}/killed-{at}"
     words = ["put", "up.bin", target, "--cacert", ca, "--continue", "-s"]
     before = set(folder.iterdir())
-    process = subprocess.Popen([sys.executable, "-m", "catenet", *words, "--limit-rate", "2M"])
+    process = commands.Popen([sys.executable, "-m", "catenet", *words, "--limit-rate", "2M"])
     note = Path("up.bin.upload.json")
     end = time.monotonic() + 60
     while not note.exists() or sum(path.stat().st_size for path in {*folder.iterdir()} - before) < 200_000:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.cli.relaying import serving_once
 from tests.cli.transfer.cutting import CONTENT
 from tests.peers import tool
@@ -159,7 +160,7 @@ def on_terminal(words: list[str], both: bool = False) -> tuple[int, str]:
     """Run a command with standard error on a terminal, or `both`; return its status and what it showed."""
     ours, theirs = pty.openpty()
     out = theirs if both else subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-m", "catenet", *words], stdout=out, stderr=theirs,
+    process = commands.Popen([sys.executable, "-m", "catenet", *words], stdout=out, stderr=theirs,
                                env={**os.environ, "TERM": "xterm", "COLUMNS": "100"})  # fmt: skip
     os.close(theirs)
     shown = b""
@@ -231,14 +232,14 @@ def test_every_attempt_to_connect_has_a_line(closed_port, here, capfd, monkeypat
 def test_cookies_are_kept_as_curl_keeps_them(echo, here):
     """Each reads what the other has written."""
     assert main(["get", "-s", f"{echo.url}/cookies/", "-c", "ours"]) == 0
-    subprocess.run([tool("curl"), "-s", f"{echo.url}/cookies/", "-c", "theirs"], check=True)
+    commands.run([tool("curl"), "-s", f"{echo.url}/cookies/", "-c", "theirs"], check=True)
     ours, theirs = ([line.split("\t") for line in Path(name).read_text().splitlines() if line.count("\t") == 6]
                     for name in ("ours", "theirs"))  # fmt: skip
     assert sorted(line[:4] + line[5:] for line in ours) == sorted(line[:4] + line[5:] for line in theirs)
     assert len(ours) == 2 and Path("ours").stat().st_mode & 0o77 == 0
     for name in ("ours", "theirs"):
-        said = subprocess.run([tool("curl"), "-s", f"{echo.url}/echo", "-b", name], check=True, capture_output=True)
-        out = subprocess.run(
+        said = commands.run([tool("curl"), "-s", f"{echo.url}/echo", "-b", name], check=True, capture_output=True)
+        out = commands.run(
             [sys.executable, "-m", "catenet", "get", f"{echo.url}/echo", "-b", name], capture_output=True
         )
         assert b"kept=1" in said.stdout and b"hidden=2" in said.stdout
@@ -268,7 +269,7 @@ def test_put(url, nginx, here, capfd):
 
 def test_put_standard_input(echo, here):
     words = [sys.executable, "-m", "catenet", "put", "-", f"{echo.url}/x"]
-    done = subprocess.run(words, input=b"from a pipe", capture_output=True)
+    done = commands.run(words, input=b"from a pipe", capture_output=True)
     assert done.returncode == 0 and done.stdout.startswith(b"PUT /x\n") and done.stdout.endswith(b"\n\nfrom a pipe")
 
 
@@ -351,14 +352,14 @@ def test_standard_streams_that_are_closed(words, closed, expected, here, closed_
     Path("world.toml").write_text("[hosts.a]\nrun = 'hello.py'\n")
     Path("hello.py").write_text("print('hello')\n")
     command = f"{sys.executable} -m catenet {words.format(url=f'http://127.0.0.1:{closed_port}/f')} {closed}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    done = commands.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 def test_what_is_sent_from_a_closed_standard_input_is_one_line(here):
     with serving_once(lambda sock: sock.recv(4096)) as address:
         command = f"{sys.executable} -m catenet put - http://127.0.0.1:{address[1]}/f <&-"
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+        done = commands.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (26, "catenet: cannot read -: bad file descriptor\n")
 
 
@@ -373,6 +374,6 @@ def test_a_length_that_is_too_large(here, capfd):
 def test_a_full_device_for_what_is_printed(words, status):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "catenet", *words.split()]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = commands.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == status
     assert done.stderr == "catenet: cannot write the output: no space left on device\n"

@@ -10,6 +10,7 @@ import sys
 import types
 
 import pytest
+from tests import commands
 from tests.peers import tool
 
 from catenet.cli import main
@@ -21,7 +22,7 @@ DATA = os.urandom(200_000)
 def serving(folder, *words):
     """`catenet serve tftp` as a program; its URL, and the process, which is ended at the end."""
     command = [sys.executable, "-m", "catenet", "serve", "tftp", str(folder), "--listen", "tftp://127.0.0.1:0", *words]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = commands.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
         assert line.startswith("serving tftp on tftp://127.0.0.1:"), line + process.stderr.read()
@@ -125,7 +126,7 @@ def test_curl_gives_the_same_statuses(server, tmp_path):
     (tmp_path / "x").write_bytes(b"x")
     for words, status in ((["/none"], 68), (["/file", "-T", "x"], 73), (["/../x", "-T", "x"], 69)):
         url, *rest = words
-        done = subprocess.run(
+        done = commands.run(
             [tool("curl"), "-s", "--path-as-is", f"{server.url}{url}", *rest], cwd=tmp_path, capture_output=True
         )
         assert done.returncode == status

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 pytestmark = pytest.mark.slow(45)
 
@@ -30,7 +31,7 @@ def test_in_a_world(tmp_path):
     world = tmp_path / "services.toml"
     world.write_text(WORLD.format(here=HERE))
     words = [sys.executable, "-m", "catenet", "run", str(world)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = commands.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split("| ", 1)[1] for line in done.stdout.splitlines() if "| " in line and line[0] in "abc"]
     offered = sorted(line.split(" on ")[0] for line in lines if line.startswith("offers"))
@@ -87,7 +88,7 @@ def wire(namespaces):
     ends = namespaces(), namespaces()
     first, second = (end.name for end in ends)
     veth = ["ip", "link", "add", "eth0", "netns", first, "type", "veth", "peer", "name", "eth0", "netns", second]
-    subprocess.run(veth, check=True)
+    commands.run(veth, check=True)
     for number, end in enumerate(ends, 1):
         end.run("ip", "address", "add", f"10.77.0.{number}/24", "dev", "eth0")
         end.run("ip", "-6", "address", "add", f"fd77::{number}/64", "dev", "eth0", "nodad")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests import commands
 from tests.peers import environment
 
 from catenet.wire.dns.edns import Edns
@@ -60,7 +61,7 @@ def serving(
 ) -> Iterator[Running]:
     """Run `catenet serve KIND` in `folder`; ended by SIGTERM it must return `expect`."""
     command = [*prefix, sys.executable, "-m", "catenet", "serve", kind, *arguments]
-    process = subprocess.Popen(
+    process = commands.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:

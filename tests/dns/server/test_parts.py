@@ -3,11 +3,11 @@
 import asyncio
 import json
 import pwd
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.dns.server.running import ZONE, ask_udp, query, serving
 from tests.peers import tool
 
@@ -182,7 +182,7 @@ def test_in_a_world(tmp_path):
     text = text.replace("[hosts.user]\n", '[hosts.user]\naddress = "10.0.0.3/24"\n')
     (tmp_path / "w.toml").write_text(text)
     command = [sys.executable, "-m", "catenet", "run", "w.toml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = commands.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "user  | 192.0.2.3\n" in done.stdout
     assert done.stdout.count("user  | ") == 61

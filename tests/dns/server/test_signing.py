@@ -2,12 +2,12 @@
 
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving
 from tests.dns.server.test_zones import address_of, free_port, until
 from tests.peers import environment, tool
@@ -60,7 +60,7 @@ def update(port: int, *lines: str) -> None:
 
 
 def run_with(text: str, *words: str) -> None:
-    done = subprocess.run(words, input=text, text=True, capture_output=True, timeout=30, env=environment())
+    done = commands.run(words, input=text, text=True, capture_output=True, timeout=30, env=environment())
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -105,7 +105,7 @@ def test_what_is_served_is_valid_before_and_after_updates(tmp_path: Path, plan: 
 @pytest.mark.peer
 def test_the_parents_record_leads_delv_to_secure_answers(tmp_path: Path) -> None:
     words = config(tmp_path, '{ nsec3 = true, separate-keys = true, keys = "here" }')
-    done = subprocess.run(
+    done = commands.run(
         [sys.executable, "-m", "catenet", "serve", "dns", *words, "--print-ds"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip

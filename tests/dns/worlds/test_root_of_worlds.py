@@ -1,10 +1,10 @@
 """Programs with resolvers of their own find the root of a signed world, and its key, where Debian has those."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 
 pytest.importorskip("cryptography")
 
@@ -54,7 +54,7 @@ def run(folder: Path, text: str) -> str:
     (folder / "n.toml").write_text(SERVER)
     (folder / "w.toml").write_text(text)
     words = [sys.executable, "-m", "catenet", "run", "w.toml"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = commands.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
