@@ -21,7 +21,9 @@ demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
 	$(BIN)/catenet run examples/hiscore_rpc/world.toml
 
-test: lint unit
+# At the same time, as most of lint is one process that uses one processor.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
