@@ -402,7 +402,7 @@ class Attempt:
             self.inbox.end(error)
         elif self.result is not None and not self.result.done():
             self.result.set_result(None)
-        if self._drained is not None:
+        if self._outlet is not None:
             self.on_drained()
         if self.on_over is not None:
             self.on_over()
