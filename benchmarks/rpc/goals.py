@@ -15,6 +15,7 @@ LOCAL = "A local call"
 UNIX, FUNCTION = "catenet, Unix socket", "a function of the same process"
 PROTOBUF, JSON = "Connect over HTTP/1.1, protobuf", "Connect over HTTP/1.1, JSON"
 IDLE = "Idle connections"
+FLOOR = "bare uvloop, fixed bytes"
 
 GOALS = (
     Goal("server, calls per CPU second by grpc-go's", UNARY, "catenet", "grpc-go", "capacity", least=1.5),
@@ -31,8 +32,12 @@ GOALS = (
     Goal("its processor time by grpc.aio's", ONE, "catenet", "grpc.aio", "processor"),
     Goal("client, 64 in flight, by grpc.aio's", MANY, "catenet", "grpc.aio", least=4),
     Goal("its processor time by grpc.aio's", MANY, "catenet", "grpc.aio", "processor"),
+    Goal("what any client on uvloop can be, one after another, by grpc.aio's", ONE, FLOOR, "grpc.aio"),
+    Goal("the same, 64 in flight", MANY, FLOOR, "grpc.aio"),
     Goal("processor time of both ends of a call, by grpc.aio's", PAIR, "catenet", "grpc.aio", "both", most=0.2),
     Goal("the same compiled", PAIR, "catenet, compiled", "grpc.aio", "both", most=0.2),
+    Goal("what no program on uvloop can be below, by grpc.aio's", PAIR, FLOOR, "grpc.aio", "both"),
+    Goal("processor time with both ends on one processor, by grpc.aio's", NARROW, "catenet", "grpc.aio", "both"),
     Goal("latency with both ends on one processor, by grpc.aio's", NARROW, "catenet", "grpc.aio", "p50"),
     Goal("pair, 64 in flight, by grpc.aio's", PAIRS, "catenet", "grpc.aio"),
     Goal("drop-in and its server by grpc.aio's, one after another", PAIR, "catenet.rpc.grpc.aio", "grpc.aio"),

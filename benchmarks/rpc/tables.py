@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from benchmarks.harness import Column, Contender, Table
 from benchmarks.rpc.callers import Client
+from benchmarks.rpc.goals import FLOOR
 from benchmarks.rpc.lab import COMPILED, SERVER_ON, Service, workers_for
 from benchmarks.rpc.runs import (
     BOTH,
@@ -62,7 +63,12 @@ CLIENTS = {
     "grpcio": Client("sync"),
     "grpc-js": Client("grpc-js"),
     "grpclib on uvloop": Client("grpclib"),
+    FLOOR: Client("bare"),
 }
+FLOOR_NOTE = (
+    "The last row sends the same bytes of gRPC again and again and looks at nothing but the types of frames: "
+    "what the kernel, the event loop and its wake-ups take, and whatever server is on the other side."
+)
 BLOCKING = ("catenet, sync", "catenet.rpc.grpc", "grpcio")
 Pairs = Mapping[str, tuple[Service, Client]]
 COSTS = (OWN_COST, SERVER_COST, BOTH)
@@ -127,7 +133,7 @@ def clients(run: Runs) -> list[Table]:
     columns = [RATE, P50, P99, OWN_COST]
     return [
         Table("Clients against the C++ server, one call after another", columns,
-              rows({name: run.called(CPP, one) for name, one in CLIENTS.items()}), first="client"),
+              rows({name: run.called(CPP, one) for name, one in CLIENTS.items()}), FLOOR_NOTE, first="client"),
         Table("Clients against the C++ server, 64 calls in flight", columns,
               rows({name: run.called(CPP, one) for name, one in concurrent.items()}), first="client"),
     ]  # fmt: skip
@@ -150,13 +156,14 @@ def pairs(run: Runs, secure: Service) -> list[Table]:
         "grpcio": (PEERS["grpcio, 8 threads"], CLIENTS["grpcio"]),
         "grpc-js": (PEERS["grpc-js"], CLIENTS["grpc-js"]),
         "grpclib": (PEERS["grpclib on uvloop"], CLIENTS["grpclib on uvloop"]),
+        FLOOR: (Service("bare_grpc"), CLIENTS[FLOOR]),
     }
     narrow = {name: pair for name, pair in (ours | others).items() if "TLS" not in name and name != "grpc-js"}
     many = {name: pair for name, pair in (ours | others).items() if name not in BLOCKING}
     large = {name: ours[name] for name in ("catenet", "catenet, Unix socket", "catenet, TLS")} | {"grpc.aio": aio}
     return [
         Table("Client and server of one kind, one call after another", [RATE, P50, P99, *COSTS],
-              rows(_called(run, ours | others)), first="pair"),
+              rows(_called(run, ours | others)), FLOOR_NOTE, first="pair"),
         Table("Client and server of one kind on one processor, one call after another", [RATE, P50, P99, *COSTS],
               rows(_called(run, narrow, on=SERVER_ON)), first="pair"),
         Table("Client and server of one kind, 64 calls in flight", [RATE, P50, P99, *COSTS],

@@ -358,3 +358,45 @@ def test_of_a_list_of_addresses_the_first_is_the_authority(sent, taken):
     assert [head.authority for head in heads] == ([] if taken is None else [taken])
     # Beside a Host, with which it must agree, a list is none.
     assert not [event for event in raw.headers(3, (*fields, (b"host", sent))) if isinstance(event[2], RequestHead)]
+
+
+_ANSWERS = (
+    (REPLY, OK),
+    (REPLY, None),
+    (ResponseHead(200, ((b"content-type", b"text/plain"), (b"x", b"y"))), None),
+    (ResponseHead(404, ((b"content-type", b"application/grpc"),)), ((b"grpc-status", b"5"), (b"z", b"w" * 40))),
+    (ResponseHead(204), None),
+)
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(range(len(_ANSWERS))), st.sampled_from((0, 1, 10, 300, 512, 513, 2000)), st.booleans())
+    | st.sampled_from((0, 100, 4096)),
+    max_size=25,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(_STEPS)
+def test_what_is_remembered_of_the_last_message_changes_nothing(steps):
+    """Replies and requests that come again, of any size, while the peer changes the size of its table."""
+    pair, heads = Pair(), (HEAD, RequestHead(b"POST", b"/s/other", (), b"host"))
+    for step in steps:
+        if isinstance(step, int):
+            for one in (pair.client, pair.server):
+                one.receive(frames.settings({frames.HEADER_TABLE_SIZE: step}), 0.0)
+                one.receive(frames.settings({frames.HEADER_TABLE_SIZE: 4096}), 0.0)
+            continue
+        which, size, other = step
+        (head, trailers), body = _ANSWERS[which], bytes(size)
+        pair.at_client.clear()
+        stream = pair.client.send_request(heads[other], body)
+        pair.run()
+        served = pair.server.streams[stream.id]
+        assert [value for kind, at, value, _ in pair.at_server if at is served and kind == ev.HEAD] == [heads[other]]
+        assert body_of(pair.at_server, served) == body
+        pair.server.send_reply(served, head, body, trailers)
+        pair.run()
+        found = [(kind, value) for kind, at, value, _ in pair.at_client if at is stream]
+        assert found[0] == (ev.HEAD, head)
+        assert body_of(pair.at_client, stream) == (b"" if head.status == 204 and trailers is None else body)
+        assert trailers is None or found[-1] == (ev.TRAILERS, trailers)
+        assert not pair.client.streams and not pair.server.streams

@@ -109,6 +109,19 @@ def catenet(address: str, in_flight: int, blob: Any, loop: str = "uvloop") -> No
     (uvloop.run if loop == "uvloop" else asyncio.run)(main())
 
 
+def bare(address: str, in_flight: int, blob: Any) -> None:
+    """The floor: a fixed request to whatever server."""
+    import uvloop
+    from bare import connect
+
+    async def main() -> None:
+        host, port = address.removeprefix("tcp://").split(":")
+        client = await connect(host, int(port), f"/{NAME}/Get".encode(), QUERY.SerializeToString())
+        await drive(client.call, in_flight)
+
+    uvloop.run(main())
+
+
 def catenet_asyncio(address: str, in_flight: int, blob: Any) -> None:
     catenet(address, in_flight, blob, "asyncio")
 
@@ -204,7 +217,7 @@ def pyro(address: str, in_flight: int, blob: Any) -> None:
         drive_sync(lambda: scores.get("tetris"))
 
 
-KINDS: dict[str, Any] = {f.__name__: f for f in (catenet, catenet_asyncio, catenet_sync, aio, sync, grpclib)}
+KINDS: dict[str, Any] = {f.__name__: f for f in (catenet, catenet_asyncio, catenet_sync, bare, aio, sync, grpclib)}
 KINDS |= {"dropin": functools.partial(sync, ours=True), "dropin_aio": functools.partial(aio, ours=True)}
 KINDS |= {"dbus": dbus, "pyro": pyro}
 

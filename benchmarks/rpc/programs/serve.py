@@ -287,6 +287,20 @@ def bare(port: str) -> None:
     uvloop.run(main())
 
 
+def bare_grpc(port: str) -> None:
+    """The floor of gRPC: a fixed answer to every request."""
+    import uvloop
+    from bare import Server
+
+    async def main() -> None:
+        payload = score().SerializeToString()
+        server = await asyncio.get_running_loop().create_server(lambda: Server(payload), "127.0.0.1", int(port))
+        ready()
+        await server.serve_forever()
+
+    uvloop.run(main())
+
+
 def dbus(address: str) -> None:
     """A service on a bus of its own, which ends with this process."""
     import uvloop
@@ -328,7 +342,7 @@ def pyro(address: str) -> None:
     daemon.requestLoop()
 
 
-KINDS: dict[str, Any] = {f.__name__: f for f in (catenet, aio, sync, grpclib, connectrpc, bare, dbus, pyro)}
+KINDS: dict[str, Any] = {f.__name__: f for f in (catenet, aio, sync, grpclib, connectrpc, bare, bare_grpc, dbus, pyro)}
 KINDS |= {"dropin": functools.partial(sync, ours=True), "dropin_aio": functools.partial(aio, ours=True)}
 
 if __name__ == "__main__":
