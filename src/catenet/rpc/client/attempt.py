@@ -403,7 +403,7 @@ class Attempt:
         elif self.result is not None and not self.result.done():
             self.result.set_result(None)
         if self._outlet is not None:
-            self.on_drained()
+            self._outlet.drained()
         if self.on_over is not None:
             self.on_over()
         if self.observer is not None:
