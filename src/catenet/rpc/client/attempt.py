@@ -37,7 +37,7 @@ class CallParameters:
     """What the attempts of one call, and of equal calls, have in common: worked out once, kept by the channel."""
 
     __slots__ = (
-        "codec", "compress", "compressions", "head", "limit", "outgoing", "plain", "quick", "size", "wire",
+        "codec", "compress", "compressions", "head", "limit", "most_sent", "outgoing", "plain", "quick", "size", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +48,7 @@ class CallParameters:
         compressions: dict[str, Compression],
         limit: int,
         head: RequestHead | None,
+        most_sent: int | None = None,
     ) -> None:
         self.wire = wire
         self.outgoing = outgoing
@@ -55,6 +56,8 @@ class CallParameters:
         self.compressions = compressions
         self.compress = None if outgoing.compression == "identity" else compressions[outgoing.compression].compress
         self.limit = limit
+        self.most_sent = most_sent
+        """Largest request message, uncompressed."""
         self.head = head
         """The request head, if it does not depend on the message."""
         self.size = (
@@ -62,7 +65,7 @@ class CallParameters:
         )
         """What the head counts against the server's limit, or a little more."""
         self.quick = wire.name == "grpc"
-        self.plain = self.quick and head is not None and self.compress is None
+        self.plain = self.quick and head is not None and self.compress is None and most_sent is None
         """Whether a request of one message is this head and that message in its envelope."""
 
     def encode(self, message: Any) -> bytes:
@@ -71,7 +74,14 @@ class CallParameters:
             payload = self.codec.encode(message)
         except (CodecError, AttributeError) as error:
             raise _unsendable(error) from None
+        self.check_size(len(payload))
         return payload if self.compress is None else self.compress(payload)
+
+    def check_size(self, size: int) -> None:
+        """Raise `RpcError` for a request message that is larger than the service config admits."""
+        if self.most_sent is not None and size > self.most_sent:
+            text = f"the request has {size} bytes, the service config admits {self.most_sent}"
+            raise RpcError(Code.RESOURCE_EXHAUSTED, text)
 
     def decode(self, frame: Frame, reply: Reply) -> Any:
         """Return the message in a frame. Raises `RpcError`."""
@@ -160,6 +170,7 @@ class Attempt:
             if size < LARGE:
                 body, prefix = prefix + payload, b""
         else:
+            parameters.check_size(size)
             if parameters.compress is not None:
                 payload = parameters.compress(payload)
             head, body = parameters.wire.whole_request(parameters.outgoing, payload, parameters.compress is not None)

@@ -113,6 +113,10 @@ class Channel:
         self, method: Method[Q, S], requests: Iterable[Q] | AsyncIterable[Q], **options: Unpack[CallOptions]
     ) -> S:
         """Send messages, return the one that answers them all. Raises `RpcError`."""
+        if self.options.service_config.for_method(method).hedging is not None:
+            from catenet.rpc.client.hedging import HedgedUpload
+
+            return await HedgedUpload(self, method, options, single=True).run(requests)
         call = BidiCall(self, method, options, single=True)
         try:
             await call.start()
@@ -228,10 +232,13 @@ class Channel:
                     running[attempt.result] = attempt
                     call.info.attempts += 1
                     continue
-                if not running and error is not None:
-                    raise error
                 due = hedging.next_deadline()
                 timeout = None if due is None else max(due - loop.time(), 0)
+                if not running and error is not None:
+                    if timeout is None:
+                        raise error
+                    await asyncio.sleep(timeout)  # the server wants the next attempt later
+                    continue
                 done, _ = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 for result in [result for result in running if result in done]:
                     attempt = running.pop(result)
@@ -310,7 +317,8 @@ class Channel:
         head = self._wire.request(outgoing)
         limit = call.config.max_response_bytes
         limit = options.max_receive if limit is None else min(limit, options.max_receive)
-        return CallParameters(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
+        most = call.config.max_request_bytes
+        return CallParameters(self._wire, outgoing, self._codec, dict(options.compressions), limit, head, most)
 
 
 def _note_usual(info: CallInfo, method: Method[Any, Any], attempt: Attempt) -> None:
