@@ -8,6 +8,7 @@ import json
 import shlex
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from catenet.cli import Parser, main
 from catenet.cli.run import register
+from catenet.cli.running.folder import state_folder
 from catenet.cli.running.options import command_line, replay_line
 
 pytestmark = pytest.mark.slow(9)
@@ -170,3 +172,19 @@ def test_the_runs_get_the_options_that_were_given() -> None:
         assert line[:2] == ["catenet", "run"]
         assert ("--seed" in line[:4]) is False
         assert line[-2:] == ["--seed", "4"] if command == ["world.toml"] else line[-len(command) :] == command
+
+
+def test_the_folder_of_a_run_has_the_same_name_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with state_folder("world.toml", 1) as folder:
+        (folder / "host").mkdir()
+        with state_folder("world.toml", 1) as another, state_folder("world.toml", 2) as other:
+            assert len({folder.name, another.name, other.name}) == 3
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir()
+    (folder / "left").write_text("by a run that was killed")
+    with state_folder("world.toml", 1) as again:
+        assert again == folder and list(again.iterdir()) == []
+    folder.symlink_to(tmp_path)  # somebody else's doing
+    with state_folder("world.toml", 1) as safe:
+        assert safe == another

@@ -216,7 +216,8 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
-    with state_folder() as folder, watching(args, world, console, plan, folder) as watch:
+    folders = state_folder(args.command, plan.seed)
+    with folders as folder, watching(args, world, console, plan, folder) as watch:
         give_folders(world, folder)
         return _run(args, world, console, plan.duration, watch)
 
