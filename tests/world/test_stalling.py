@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -56,6 +57,18 @@ def test_the_run_says_who_stands_still_and_ends(tmp_path: Path, name: str) -> No
     assert all(f"still.py:{line} in " in text or f"still.py:{line - 1} in " in text for text in notes), done.stderr
     assert "has stood still for 0.1 s of real time" in notes[0]
     assert notes[1].endswith("has stood still for 0.6 s of real time: the run ends (--stall)")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_isolated_host_ends_alone(tmp_path: Path, held: bool) -> None:
+    """What holds the interpreter's lock too: it holds that of its own process."""
+    source = "import re\nre.match('(a*)*b', 'a' * 60)\n" if held else "while True:\n    pass\n"
+    done = run(tmp_path, source, "--stall", LIMIT, "--isolation", "process")
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^quick +\| goes on$", done.stdout, re.MULTILINE), done.stderr
+    assert re.search(r"^slow +\| .*: all programs of this host have ended$", done.stderr, re.MULTILINE), done.stderr
+    line = 'still.py", line 2' if held else "has stood still for 0.6 s of real time: its host ends (--stall)"
+    assert line in done.stderr
 
 
 def test_what_holds_the_interpreter_is_ended_too(tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def _run(
         return 1
     if runner.interrupted:
         return INTERRUPTED
-    return 0 if report.ended_well else 1
+    return 0 if report.ended_well and not world.isolation.lost_programs else 1
 
 
 def _as_interrupt(number: int, frame: object) -> None:

@@ -28,7 +28,7 @@ def ways() -> list[str]:
     return [function.name.replace("_", "-") for function in functions]
 
 
-def leave(place: Outside, situation: str, names: list[str]) -> subprocess.CompletedProcess[str]:
+def leave(place: Outside, situation: str, names: list[str], *options: str) -> subprocess.CompletedProcess[str]:
     """Run a world with a host for each way."""
     sleep = 500_000 + os.getpid()
     facts = json.dumps(json.dumps({**place.facts(), "sleep": sleep}))
@@ -39,7 +39,7 @@ def leave(place: Outside, situation: str, names: list[str]) -> subprocess.Comple
     )
     somebody = [] if situation == "here" else [sys.executable, str(HERE / "situation.py"), situation]
     done = subprocess.run(
-        [*somebody, sys.executable, "-m", "catenet", "run", str(world)],
+        [*somebody, sys.executable, "-m", "catenet", "run", *options, str(world)],
         cwd=place.folder,
         env={**os.environ, "HOME": str(place.folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -85,3 +85,13 @@ def test_alone(name: str) -> None:
     with outside() as place:
         leave(place, "here", [name])
         assert place.visitors() == []
+
+
+def test_no_program_leaves_a_process_of_its_own() -> None:
+    """There it may have children, but they end with the run."""
+    names = ["cffi", "plain-socket", "curl-cffi-below", "shell", "sub-interpreter", "real-unix-socket"]
+    with outside() as place:
+        done = leave(place, "here", names, "--isolation", "process")
+        assert place.visitors() == []
+    found = dict(re.findall(r"^([\w-]+) +\| (returned|refused|OPEN)", done.stdout, re.MULTILINE))
+    assert found.keys() == set(names), done.stdout + done.stderr

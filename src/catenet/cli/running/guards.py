@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catenet.cli.running.isolating import has_hosts_apart
+
 if TYPE_CHECKING:
     from catenet.cli.console import Console
     from catenet.world.engine.stalling import Watch
@@ -40,11 +42,23 @@ def close_process(console: Console, verbose: bool, *, children: bool) -> None:
 def watching(
     args: argparse.Namespace, world: World, console: Console, plan: WorldPlan, folder: Path
 ) -> Iterator[Watch | None]:
-    """Watch over programs that stand still in real time; `folder` goes with a run that must be ended at once."""
+    """Watch over programs that stand still in real time; `folder` goes with a run that must be ended at once.
+
+    Where hosts have processes of their own, these watch, and end with all that their programs have left behind.
+    """
+    from catenet.world.enclosure.descendants import end_descendants
     from catenet.world.engine.stalling import STALL, Watch
     from catenet.world.observe.control import forget
 
     limit = STALL if plan.stall is None else plan.stall
+    if args.own_process and has_hosts_apart(plan):
+        # No watch here: this process forks hosts, and no thread must be in the midst of anything then.
+        world.isolation.stall = None if math.isinf(limit) else limit
+        try:
+            yield None
+        finally:
+            end_descendants()
+        return
     if math.isinf(limit) or not args.own_process:
         yield None
         return

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catenet.world.enclosure import descriptors, filtering, landlock, namespaces, privileges
+from catenet.world.enclosure import descendants, descriptors, filtering, landlock, namespaces, privileges
 from catenet.world.enclosure.kernel import architecture
 
 __all__ = ["Closed", "close_network", "is_shut"]
@@ -70,7 +70,8 @@ def leave_network() -> Closed:
 def close_network(*, children: bool = False) -> Closed:
     """Close this process for good, as far as the system lets it. Only once.
 
-    The process is to have one thread yet. With `children` it may have child processes, which are as closed.
+    The process is to have one thread yet. With `children` it may have child processes, which are as closed, and which
+    it has to end when it ends (`descendants.end_descendants`).
     """
     if _closed.calls:
         return _closed
@@ -78,6 +79,8 @@ def close_network(*, children: bool = False) -> Closed:
     descriptors.close_inherited()
     machine = architecture()
     try:
+        if children:
+            descendants.adopt_orphans()
         privileges.give_up()
     except OSError as error:
         _note("no_new_privs", error)

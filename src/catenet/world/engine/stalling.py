@@ -55,17 +55,20 @@ _set_timer, _kill_thread, _signal, _getsignal = signal.setitimer, signal.pthread
 
 
 class Watch:
-    """Watches over a run in the main thread; `complain` shows a line, `clean_up` is called if the run ends at once."""
+    """Watches over a run in the main thread; `complain` shows a line, `clean_up` is called if it must end at once.
+
+    Without `clean_up` it watches over a host's process, which always ends at once: the world's notes that it has.
+    """
 
     def __init__(
-        self, world: World, limit: float, complain: Callable[[str], None], clean_up: Callable[[], None]
+        self, world: World, limit: float, complain: Callable[[str], None], clean_up: Callable[[], None] | None
     ) -> None:
         """Begin. `limit`: seconds of real time."""
         self.stalled = False
         """Whether the run was ended because a program stood still."""
         self._world = world
         self._limit = limit
-        self._grace = min(limit, GRACE)
+        self._grace = 0.0 if clean_up is None else min(limit, GRACE)
         self._complain = complain
         self._clean_up = clean_up
         self._main = _main_thread()
@@ -134,18 +137,20 @@ class Watch:
 
     def _stop(self, turn: tuple[object, int]) -> None:
         spent = f"{self._limit:.3g} s of real time"
-        self._complain(f"{self._describe()} has stood still for {spent}: the run ends (--stall)")
+        what = "its host" if self._clean_up is None else "the run"
+        self._complain(f"{self._describe()} has stood still for {spent}: {what} ends (--stall)")
         self.stalled = True
         # The first asks to end between two turns, the second ends this one, and then there is nobody left to ask.
-        for patience in (self._grace / 10, self._grace):
+        for patience in (self._grace / 10, self._grace) if self._grace else ():
             if self._ended or self._turn() != turn:
                 return
             with suppress(OSError):
                 _kill_thread(self._main, signal.SIGINT)
             _sleep(patience)
         if not self._ended and self._turn() == turn:
-            with suppress(BaseException):
-                self._clean_up()
+            if self._clean_up is not None:
+                with suppress(BaseException):
+                    self._clean_up()
             _exit(1)
 
     def _frames(self) -> list[FrameType]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gc
 import math
+import os
+import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.printable import say
 from catenet.world.engine.ending import CHECK_INTERVAL, Ending
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.messages import Channel, Item, Packet
 from catenet.world.engine.isolation.state import Baseline, memory_of, owner_of, pending_starts
+from catenet.world.engine.stalling import Watch
 from catenet.world.engine.waiting import describe_process
 from catenet.world.network.links import DELIVERY, SECOND_QUEUE, Arrival, ForwardingPath, InOrderPacket, Port
 from catenet.world.observe.sockets import sockets_of
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["HostLoop", "ToldEnding"]
 
 _FREEZE: Final = gc.freeze
+_getpid, _exit = os.getpid, os._exit
+
+
+def _complain(text: str) -> None:
+    """Show a line that is no program's."""
+    say(text, file=sys.__stderr__)
 
 
 class ToldEnding(Ending):
@@ -118,12 +129,20 @@ class HostLoop:
     def run(self, channel: Channel) -> None:
         """Do as the world says, until the end."""
         _FREEZE()
+        own = _getpid()
         verbs = (self._advance, self._round, self._barriers, self._crash, self._answer)
+        limit = self._world.isolation.stall
+        watch = None if limit is None else Watch(self._world, limit, _complain, None)
         while True:
             verb, when, packets, calls = channel.receive()
             if verb == messages.END:
                 return
-            channel.send(verbs[verb](when, packets, calls))
+            if watch is not None:
+                watch.get_on(time.perf_counter())
+            answer = verbs[verb](when, packets, calls)
+            if _getpid() != own:  # C code has forked, and this is the copy
+                _exit(1)
+            channel.send(answer)
             self._items.clear()
 
     # What is asked.

@@ -411,6 +411,7 @@ class Coordinator(Elsewhere):
         for service, count in party.starts.items():
             if count:
                 world.ending.expect(-count, service=service)
+                world.isolation.lost_programs += count
         party.starts = {False: 0, True: 0}
         for port in party.ports:
             port.trace = world.trace.at(port.outbox.place)

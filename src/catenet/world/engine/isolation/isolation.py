@@ -25,6 +25,10 @@ class Isolation:
         self._world = world
         self.mode: Mode = "shared" if mode is None else check_mode(mode)
         self.workers = workers or os.cpu_count() or 1
+        self.stall: float | None = None
+        """Seconds of real time after which a host's process ends in which a program stands still; None: never."""
+        self.lost_programs = 0
+        """Programs of which nothing was heard before the process of their host ended by itself."""
         self.is_host = False
         """Whether this is the process of a host."""
         self._begun = False
