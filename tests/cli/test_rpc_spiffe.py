@@ -121,7 +121,7 @@ def test_an_agent_that_says_that_it_is_no_use(tmp_path):
     ("words", "why"),
     [
         ([], "SPIFFE_ENDPOINT_SOCKET is not set: it names the socket of the SPIFFE Workload API"),
-        (["--insecure"], "--spiffe goes without --cacert, --cert and --insecure"),
+        (["--insecure"], "--spiffe goes without --cacert, --cert, --crl and --insecure"),
     ],
 )
 def test_calls_that_cannot_be(capsys, monkeypatch, words, why):
