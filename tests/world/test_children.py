@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -406,3 +407,31 @@ def test_hosts_that_share_a_process_start_no_programs(internet: Any) -> None:
     internet.client.run(program)
     internet.run()
     assert len(messages) == 2 and 'isolation = "process"' in messages[0]
+
+
+# multiprocessing.
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_as_in_the_interpreter(method: str) -> None:
+    script = str(FOLDER / "programs" / "pools.py")
+    commands = [[script, method], ["-m", "catenet", "run", "--isolation", "process", script, method]]
+    real, simulated = (
+        subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=100, check=True)
+        for words in commands
+    )
+    lines = [line.removeprefix("host  | ") for line in simulated.stdout.splitlines() if line.startswith("host  | ")]
+    assert lines == real.stdout.splitlines()
+    assert "Traceback" not in simulated.stderr + real.stderr
+
+
+def test_processes_that_a_program_leaves_are_not_the_interpreters() -> None:
+    """It would wait for them at its end, or kill what has their number on the machine."""
+
+    def program() -> None:
+        context = multiprocessing.get_context("fork")
+        context.Process(target=time.sleep, args=(100,), daemon=True).start()
+        os._exit(0)
+
+    alone(program)
+    assert multiprocessing.active_children() == []

@@ -20,6 +20,7 @@ from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
 from catenet.posix.pipe import make_pipe
 from catenet.posix.runtime import Owner, Runtime
+from catenet.posix.semaphore import Semaphore
 from catenet.posix.sockets import SocketFile
 from catenet.wire.dns.stub_cache import StubCache
 
@@ -74,6 +75,7 @@ class Kernel:
         self._table: dict[int, tuple[File, Owner | None]] = {}
         self._tables: dict[Owner, dict[int, File]] = {}
         """Descriptors of processes that came by fork(2): a number may stand for several processes."""
+        self._semaphores: dict[str, Semaphore] = {}
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
         self._ignores_broken_pipes = False
@@ -113,7 +115,7 @@ class Kernel:
 
     def _own_table(self) -> dict[int, File] | None:
         """The table of the process that runs, if it came by fork."""
-        owner = self.runtime.owner()
+        owner = self.runtime.running()
         return None if owner is None else self._tables.get(owner)
 
     def fork(self, parent: Owner, child: Owner) -> None:
@@ -179,8 +181,9 @@ class Kernel:
         for file in self._tables.pop(owner, {}).values():
             file.release()
         for descriptor in [number for number, (_, holder) in self._table.items() if holder is owner]:
-            if descriptor in self._table:
-                self.close(descriptor)
+            entry = self._table.pop(descriptor, None)
+            if entry is not None:
+                entry[0].release()
                 self._reclaimed.add(descriptor)
 
     def discard(self) -> None:
@@ -243,9 +246,36 @@ class Kernel:
             raise os_error(errno.ESOCKTNOSUPPORT)
         return LocalSocket(self, kind, protocol)
 
+    def semaphore(self, name: str, value: int, maximum: int, unnamed: bool) -> File:
+        """sem_open(3) of a new semaphore, without a descriptor; EEXIST. `unnamed`: nobody finds it by its name."""
+        if name in self._semaphores:
+            raise os_error(errno.EEXIST)
+        made = Semaphore(value, maximum)
+        if not unnamed:
+            self._semaphores[name] = made
+            made.acquire()
+        return made
+
+    def named_semaphore(self, name: str) -> File:
+        """sem_open(3) of one that there is; ENOENT."""
+        if name not in self._semaphores:
+            raise os_error(errno.ENOENT)
+        return self._semaphores[name]
+
+    def unlink_semaphore(self, name: str) -> bool:
+        """sem_unlink(3); False when there is none of this name."""
+        found = self._semaphores.pop(name, None)
+        if found is not None:
+            found.release()
+        return found is not None
+
     def unbind(self, name: bytes) -> bool:
         """System call `unlink` of the name of a local socket; False when it is none."""
         return self.local_names.unbind(name)
+
+    def has_name(self, name: bytes) -> bool:
+        """Whether a local socket is bound to a path."""
+        return self.local_names.has(name)
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""

@@ -90,6 +90,10 @@ class LocalNames:
             raise os_error(errno.EPROTOTYPE)
         return holder
 
+    def has(self, path: bytes) -> bool:
+        """Whether a socket is bound to a path."""
+        return _key(path, 0) in self._bound
+
     def unbind(self, name: bytes, holder: LocalSocket | None = None) -> bool:
         """Free a name (also for unlink(2)); False when it is unbound or bound to another socket."""
         key = _key(name, 0 if holder is None else holder.type)

@@ -421,6 +421,22 @@ class RemoteKernel(Kernel):
         assert isinstance(file, Epoll)
         return file
 
+    def semaphore(self, name: str, value: int, maximum: int, unnamed: bool) -> File:
+        """See `Kernel`."""
+        return self.known(self.channel.call("semaphore", name, value, maximum, unnamed))
+
+    def named_semaphore(self, name: str) -> File:
+        """See `Kernel`."""
+        return self.known(self.channel.call("named_semaphore", name))
+
+    def unlink_semaphore(self, name: str) -> bool:
+        """See `Kernel`."""
+        return bool(self.channel.call("unlink_semaphore", name))
+
+    def has_name(self, name: bytes) -> bool:
+        """See `Kernel`."""
+        return bool(self.channel.call("has_name", name))
+
     def unbind(self, name: bytes) -> bool:
         """See `Kernel`."""
         return bool(self.channel.call("unbind", name))

@@ -50,6 +50,10 @@ class Runtime:
         """The process that runs, None outside of any; raises when it has been killed."""
         return None
 
+    def running(self) -> Owner | None:
+        """As `owner`, also of a process that has been killed and cleans up after itself."""
+        return self.owner()
+
     def has_found(self, descriptor: int, owner: Owner | None) -> bool:
         """Whether the garbage collector runs, has found this descriptor, and leaves closing it for later."""
         return False

@@ -57,6 +57,11 @@ class HostRuntime(Runtime):
             task.check_alive()
         return task.process
 
+    def running(self) -> Owner | None:
+        """The process that runs, killed or not."""
+        task = _current.task
+        return None if task is None else task.process
+
     def has_found(self, descriptor: int, owner: Owner | None) -> bool:
         """Note what the garbage collector finds: it is closed when its process collects, whoever found it."""
         return isinstance(owner, Process) and self._garbage.has_found(descriptor, owner)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
-from catenet.world.engine.exiting import abandon_coroutines, finish_process, ignore_errors
+from catenet.world.engine.exiting import abandon_coroutines, finish_process, forget_children, ignore_errors
 from catenet.world.engine.streams import Streams
 from catenet.world.engine.task import Task, TaskOwner
 from catenet.world.engine.waiting import describe_process
@@ -366,6 +366,7 @@ class Process(TaskOwner):
             if task is not self.main:
                 task.wake()
         self._leave_family()
+        forget_children(self)
         self.hub.call_soon(self.host.process_ended, self)
 
     def _emit(self, stream: str, line: str) -> None:

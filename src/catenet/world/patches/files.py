@@ -315,7 +315,7 @@ def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
         task = current.task
         if task is not None and isinstance(descriptor, int) and descriptor in task.process.streams.redirected:
             _close_standard(task.process, descriptor)
-        else:
+        elif task is not None or not _is_simulated(descriptor):  # else of an object whose process has ended
             original(descriptor)
 
     return copy_identity(close, original)
@@ -334,6 +334,20 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
             if task.process.host.kernel.unbind(name):
                 return None
         return original(path, *args, **kwargs)
+
+    return copy_identity(function, original)
+
+
+def _change_mode(original: Callable[..., Any]) -> Callable[..., Any]:
+    """chmod(2) of a local socket's name, which has no file whose mode could change."""
+
+    def function(path: Any, mode: int, **kwargs: Any) -> None:
+        task = current.task
+        try:
+            original(path, mode, **kwargs)
+        except FileNotFoundError:
+            if task is None or not task.process.host.kernel.has_name(os.path.abspath(os.fsencode(path))):
+                raise
 
     return copy_identity(function, original)
 
@@ -368,6 +382,7 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "pipe2", _pipe)
     for name in ("unlink", "remove"):
         patcher.replace(os, name, _unlink(getattr(os, name)))
+    patcher.replace(os, "chmod", _change_mode(os.chmod))
     patcher.function(fcntl, "flock", _lock_file(fcntl.flock))
     for name in ("fcntl", "ioctl"):
         patcher.replace(fcntl, name, _descriptor_argument(getattr(fcntl, name)))

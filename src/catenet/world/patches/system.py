@@ -7,11 +7,13 @@ import gc
 import os
 import signal
 import sys
+import threading
 from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.current import current
+from catenet.world.engine.exiting import end_threads
 from catenet.world.patches.clocks import INITIAL_CPU_TIME, uptime
 from catenet.world.patches.patching import Patcher, copy_identity
 
@@ -111,5 +113,6 @@ def apply(patcher: Patcher) -> None:
     patcher.function(gc, "isenabled", lambda process: process.collects)
     patcher.function(os, "putenv", lambda process, name, value: None)
     patcher.function(os, "unsetenv", lambda process, name: None)
+    patcher.function(threading, "_shutdown", end_threads)
     patcher.replace(atexit, "register", _register_exit(atexit.register))
     patcher.replace(atexit, "unregister", _unregister_exit(atexit.unregister))

@@ -8,6 +8,7 @@ program's own (`logging`, `multiprocessing`) is put back. Another program runs a
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import random
@@ -42,7 +43,7 @@ WITH_ARGUMENT: Final = "WX"
 _INTERPRETER: Final = os.path.realpath(sys.executable)
 
 _kept: Final[list[object]] = []
-"""Threads of programs whose place another one has taken: their greenlets never go on, and must not be collected."""
+"""What is of programs whose place another one has taken: it does not go on, and its destructors may not run."""
 
 
 def execute(
@@ -177,8 +178,9 @@ def _take_globals(
 def _forget_state_of_libraries() -> None:
     """Put back what libraries keep for a program, and what a program's own interpreter would have anew."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "multiprocessing"]:
-        del sys.modules[name]
-    sys.modules.pop("concurrent.futures.process", None)
+        _kept.append(sys.modules.pop(name))
+    _kept.append(sys.modules.pop("concurrent.futures.process", None))
+    gc.freeze()  # a program that is no more has no destructors
     logging.disable(logging.NOTSET)
     loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     for logger in (logging.root, *loggers):

@@ -342,12 +342,28 @@ def _epoll(process: ChildProcess, task: Task) -> Description:
     return _new(process, process.host.kernel.epoll())
 
 
+def _semaphore(process: ChildProcess, task: Task, name: str, value: int, maximum: int, unnamed: bool) -> Description:
+    return _new(process, process.host.kernel.semaphore(name, value, maximum, unnamed))
+
+
+def _named_semaphore(process: ChildProcess, task: Task, name: str) -> Description:
+    return _new(process, process.host.kernel.named_semaphore(name))
+
+
+def _unlink_semaphore(process: ChildProcess, task: Task, name: str) -> bool:
+    return process.host.kernel.unlink_semaphore(name)
+
+
 def _numbers(process: ChildProcess, task: Task) -> list[int]:
     return process.host.kernel.numbers()
 
 
 def _unbind(process: ChildProcess, task: Task, name: bytes) -> bool:
     return process.host.kernel.unbind(name)
+
+
+def _has_name(process: ChildProcess, task: Task, name: bytes) -> bool:
+    return process.host.kernel.has_name(name)
 
 
 def _resolve(process: ChildProcess, task: Task, method: str, args: tuple[Any, ...]) -> Any:
@@ -383,7 +399,11 @@ ASKED: Final[dict[str, Callable[..., Any]]] = {
     "socketpair": _pair,
     "pipe": _pipe,
     "epoll": _epoll,
+    "semaphore": _semaphore,
+    "named_semaphore": _named_semaphore,
+    "unlink_semaphore": _unlink_semaphore,
     "numbers": _numbers,
+    "has_name": _has_name,
     "unbind": _unbind,
     "resolver": _resolve,
     "function": _function,

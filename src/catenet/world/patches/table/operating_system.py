@@ -33,7 +33,7 @@ ROWS: Final = (
         """close closerange dup fdopen fstat fsync get_blocking get_inheritable isatty lseek pipe pipe2 read readv
         sendfile set_blocking set_inheritable write writev""",
     ),
-    Row("os", REPLACED, "names of local sockets beside files", "remove unlink"),
+    Row("os", REPLACED, "names of local sockets beside files", "chmod remove unlink"),
     Row("os", REPLACED, HOST_FILES, "open"),
     Row(
         "os",
@@ -90,7 +90,7 @@ ROWS: Final = (
         "os",
         SHARED,
         FILES,
-        """access chmod chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
+        """access chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
         fwalk get_terminal_size getxattr lchown link listxattr lockf lstat makedirs memfd_create mkdir
         pathconf posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
         rename renames replace rmdir setxattr stat statvfs symlink sync truncate utime walk""",

@@ -8,7 +8,6 @@ from catenet.world.patches.table.row import (
     FILES,
     HARMLESS,
     IN_PLACE,
-    OTHER_PROGRAM,
     OWN_PROCESS,
     REFUSED,
     REFUSED_WITHIN,
@@ -20,11 +19,11 @@ from catenet.world.patches.table.row import (
 __all__ = ["ROWS"]
 
 ROWS: Final = (
-    Row("multiprocessing", REFUSED, OTHER_PROGRAM, "Manager Pool Process"),
+    Row("multiprocessing", REFUSED, OWN_PROCESS, "Manager Pool Process"),
     Row(
         "multiprocessing",
         REFUSED_WITHIN,
-        "use the classes of threading and queue",
+        OWN_PROCESS,
         "Array Barrier BoundedSemaphore Condition Event JoinableQueue Lock Queue RLock Semaphore SimpleQueue Value",
     ),
     Row("multiprocessing", SHARED, "memory in a temporary file", "RawArray RawValue"),
@@ -49,7 +48,7 @@ ROWS: Final = (
         """Client ConnectionWrapper Listener Pipe SocketClient SocketListener XmlClient XmlListener address_type
         answer_challenge arbitrary_address deliver_challenge families rebuild_connection reduce_connection""",
     ),
-    Row("multiprocessing.context", REFUSED_WITHIN, OTHER_PROGRAM, "ForkProcess ForkServerProcess SpawnProcess"),
+    Row("multiprocessing.context", REFUSED_WITHIN, OWN_PROCESS, "ForkProcess ForkServerProcess SpawnProcess"),
     Row(
         "multiprocessing.context",
         HARMLESS,
@@ -58,11 +57,11 @@ ROWS: Final = (
     ),
     Row("multiprocessing.heap", SHARED, "memory in a temporary file", "Arena BufferWrapper Heap"),
     Row("multiprocessing.heap", HARMLESS, "", "rebuild_arena reduce_arena"),
-    Row("multiprocessing.managers", REFUSED, OTHER_PROGRAM, "BaseManager.start"),
+    Row("multiprocessing.managers", REFUSED, OWN_PROCESS, "BaseManager.start"),
     Row(
         "multiprocessing.managers",
         REFUSED_WITHIN,
-        "use a program of its own on a host of the world (Host.run)",
+        OWN_PROCESS,
         "SharedMemoryManager SyncManager",
     ),
     Row(
@@ -77,10 +76,10 @@ ROWS: Final = (
     Row(
         "multiprocessing.pool",
         REFUSED,
-        "use concurrent.futures.ThreadPoolExecutor, or " + OTHER_PROGRAM,
+        OWN_PROCESS,
         "Pool.__init__",
     ),
-    Row("multiprocessing.pool", REFUSED_WITHIN, "use concurrent.futures.ThreadPoolExecutor", "ThreadPool"),
+    Row("multiprocessing.pool", REFUSED_WITHIN, OWN_PROCESS, "ThreadPool"),
     Row(
         "multiprocessing.pool",
         HARMLESS,
@@ -88,9 +87,9 @@ ROWS: Final = (
         """ApplyResult ExceptionWithTraceback IMapIterator IMapUnorderedIterator MapResult get_context mapstar
         rebuild_exc starmapstar wait worker""",
     ),
-    Row("multiprocessing.process", REFUSED, OTHER_PROGRAM, "BaseProcess.start"),
+    Row("multiprocessing.process", REFUSED, OWN_PROCESS, "BaseProcess.start"),
     Row("multiprocessing.process", HARMLESS, "", "AuthenticationString"),
-    Row("multiprocessing.resource_tracker", REFUSED_WITHIN, OTHER_PROGRAM, "ensure_running getfd register unregister"),
+    Row("multiprocessing.resource_tracker", REFUSED_WITHIN, OWN_PROCESS, "ensure_running getfd register unregister"),
     Row("multiprocessing.resource_tracker", HARMLESS, "", "ResourceTracker cleanup_noop>=3.13 main"),
     Row(
         "multiprocessing.shared_memory",
@@ -101,10 +100,10 @@ ROWS: Final = (
     Row(
         "multiprocessing.synchronize",
         REFUSED_WITHIN,
-        "use the classes of threading",
+        OWN_PROCESS,
         "Barrier BoundedSemaphore Condition Event Lock RLock SemLock Semaphore",
     ),
-    Row("multiprocessing.util", REFUSED_WITHIN, OTHER_PROGRAM, "spawnv_passfds"),
+    Row("multiprocessing.util", REFUSED_WITHIN, OWN_PROCESS, "spawnv_passfds"),
     Row("multiprocessing.util", SHARED, "settings of the interpreter", "register_after_fork"),
     Row("multiprocessing.util", SHARED, FILES, "get_temp_dir"),
     Row(
@@ -114,7 +113,8 @@ ROWS: Final = (
         """Finalize ForkAwareLocal ForkAwareThreadLock close_all_fds_except close_fds debug get_logger info
         is_abstract_socket_namespace is_exiting log_to_stderr sub_debug sub_warning""",
     ),
-    Row("_multiprocessing", REFUSED, "use the classes of threading", "SemLock sem_unlink"),
+    Row("_multiprocessing", REPLACED, OWN_PROCESS, "SemLock"),
+    Row("_multiprocessing", REPLACED, "semaphores of the host", "sem_unlink"),
     Row("_multiprocessing", HARMLESS, "", "flags"),
     Row("_posixshmem", REFUSED, "programs of a world share no memory; use sockets", "shm_open shm_unlink"),
     Row("subprocess", REFUSED, OWN_PROCESS, "Popen.__init__"),
@@ -124,7 +124,7 @@ ROWS: Final = (
     Row(
         "concurrent.futures.process",
         REFUSED,
-        "use ThreadPoolExecutor, or " + OTHER_PROGRAM,
+        OWN_PROCESS,
         "ProcessPoolExecutor.__init__",
     ),
     Row("concurrent.futures", HARMLESS, "", "Executor Future ThreadPoolExecutor as_completed wait"),
