@@ -26,6 +26,8 @@ import threading
 import time
 from typing import Any, Final
 
+from catenet.world.engine.layout import settle
+
 MOST: Final = 1 << 18
 """Bytes of a request."""
 DESCRIPTORS: Final = 64
@@ -185,7 +187,12 @@ def end(code: int | str | None) -> None:
 
 
 def main() -> None:
-    """Load, serve, and in a child run the command."""
+    """Load, serve, and in a child run the command.
+
+    `catenet run` has the interpreter executed once more, with a hash seed and addresses that are always the same. Here
+    it is the server that has them, so that its children need not.
+    """
+    settle()
     connection = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the tests end it
     gc.disable()

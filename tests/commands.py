@@ -9,7 +9,7 @@ module or script as `__main__`. Starting an interpreter and loading the package 
 Three things are exec'd all the same: what depends on how an interpreter starts, where variables of Python or of the
 locale differ from the tests' own; what a test asks for with `real=True`, as one of each verb does; and all other
 programs. `tests/cli/test_commands.py` compares both ways. An interpreter that ends takes its modules apart, which a
-child leaves out unless an exception ends it.
+child leaves out unless an exception ends it. For `catenet run` the server has the fixed hash seed and addresses.
 """
 
 from __future__ import annotations
