@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import FeatureSet
 
 from catenet.rpc.compat.model import Enum
-from catenet.rpc.compat.ranges import has, missing, shown
+from catenet.rpc.compat.ranges import Ranges, shown
 from catenet.rpc.compat.rules import Finding
 
 __all__ = ["enum_findings"]
@@ -34,22 +34,25 @@ def enum_findings(old: Enum, new: Enum) -> Iterator[Finding]:
 
 
 def _values(old: Enum, new: Enum) -> Iterator[Finding]:
+    reserved = Ranges(_ranges(new)), set(new.proto.reserved_name)
     for number, names in old.names.items():
         subject = f"{old.full}:{number}"
         there = new.names.get(number)
         if there is None:
-            yield from _deleted(old, new, number, names)
+            yield from _deleted(old, new, number, names, *reserved)
         elif not set(names) <= set(there):
             text = f"value {number} of enum {new.full} was {' and '.join(names)}, is {' and '.join(there)}"
             for place in new.places(number):
                 yield Finding("ENUM_VALUE_SAME_NAME", place, subject, "name", text, old.file.package)
 
 
-def _deleted(old: Enum, new: Enum, number: int, names: list[str]) -> Iterator[Finding]:
+def _deleted(
+    old: Enum, new: Enum, number: int, names: list[str], numbers: Ranges, reserved: set[str]
+) -> Iterator[Finding]:
     lacks = []
-    if not has(_ranges(new), number):
+    if number not in numbers:
         lacks.append(("ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED", "number"))
-    if not set(names) <= set(new.proto.reserved_name):
+    if not set(names) <= reserved:
         lacks.append(("ENUM_VALUE_NO_DELETE_UNLESS_NAME_RESERVED", "name"))
     text = f"value {number}, {' and '.join(names)}, of enum {old.full}{old.place_of_value(names[0]).before} is deleted"
     if lacks:
@@ -63,11 +66,12 @@ def _ranges(enum: Enum) -> list[tuple[int, int]]:
 
 
 def _reserved(old: Enum, new: Enum) -> Iterator[Finding]:
+    names, ranges = set(new.proto.reserved_name), Ranges(_ranges(new))
     for name in old.proto.reserved_name:
-        if name not in new.proto.reserved_name:
+        if name not in names:
             yield _not_reserved(old, new, name, f'"{name}" is not reserved any more in enum {new.full}')
     for one in _ranges(old):
-        if lost := missing(one, _ranges(new)):
+        if lost := ranges.missing(one):
             numbers = shown(lost, _LAST)
             yield _not_reserved(old, new, numbers, f"{numbers} not reserved any more in enum {new.full}")
 

@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import FeatureSet, FieldDescriptorProto
 
 from catenet.rpc.compat.model import Message
-from catenet.rpc.compat.ranges import has, missing, shown
+from catenet.rpc.compat.ranges import Ranges, shown
 from catenet.rpc.compat.rules import Finding
 
 __all__ = ["message_findings"]
@@ -39,12 +39,12 @@ def message_findings(old: Message, new: Message) -> Iterator[Finding]:
 
 
 def _deleted_fields(old: Message, new: Message) -> Iterator[Finding]:
-    names = set(new.proto.reserved_name)
+    names, reserved = set(new.proto.reserved_name), Ranges(_reserved_ranges(new))
     for number, field in old.fields.items():
         if number in new.fields:
             continue
         lacks = []
-        if not has(_reserved_ranges(new), number):
+        if number not in reserved:
             lacks.append(("FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED", "number"))
         if field.proto.name not in names:
             lacks.append(("FIELD_NO_DELETE_UNLESS_NAME_RESERVED", "name"))
@@ -81,13 +81,13 @@ def _reserved_ranges(message: Message) -> list[tuple[int, int]]:
 
 
 def _reserved(old: Message, new: Message) -> Iterator[Finding]:
+    names, ranges = set(new.proto.reserved_name), Ranges(_reserved_ranges(new))
     for name in old.proto.reserved_name:
-        if name not in new.proto.reserved_name:
+        if name not in names:
             text = f'"{name}" is not reserved any more in {new.full}'
             yield _not_reserved(old, new, name, text)
-    ranges = _reserved_ranges(new)
     for one in _reserved_ranges(old):
-        if lost := missing(one, ranges):
+        if lost := ranges.missing(one):
             numbers = shown(lost, _LAST)
             yield _not_reserved(old, new, numbers, f"{numbers} not reserved any more in {new.full}")
 
@@ -98,9 +98,9 @@ def _not_reserved(old: Message, new: Message, what: str, text: str) -> Finding:
 
 
 def _extension_ranges(old: Message, new: Message) -> Iterator[Finding]:
-    ranges = [(one.start, one.end - 1) for one in new.proto.extension_range]
+    ranges = Ranges((one.start, one.end - 1) for one in new.proto.extension_range)
     for one in old.proto.extension_range:
-        if lost := missing((one.start, one.end - 1), ranges):
+        if lost := ranges.missing((one.start, one.end - 1)):
             numbers = shown(lost, _LAST)
             text = f"{numbers} of {new.full} no longer for extensions"
             subject = f"{new.full} extensions {numbers}"

@@ -101,23 +101,27 @@ class Enum(_Part):
     @cached_property
     def names(self) -> Mapping[int, list[str]]:
         """The names of each number, sorted."""
-        found: dict[int, list[str]] = {}
-        for value in self.proto.value:
-            found.setdefault(value.number, []).append(value.name)
-        return {number: sorted(names) for number, names in found.items()}
+        values = self.proto.value
+        return {number: sorted(values[index].name for index in found) for number, found in self._indices.items()}
+
+    @cached_property
+    def _indices(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for index, value in enumerate(self.proto.value):
+            found.setdefault(value.number, []).append(index)
+        return found
+
+    @cached_property
+    def _index_of(self) -> dict[str, int]:
+        return {value.name: index for index, value in enumerate(self.proto.value)}
 
     def places(self, number: int) -> list[Place]:
         """Return where the values of a number stand."""
-        return [
-            self.place((_VALUE, index, 2), (_VALUE, index))
-            for index, value in enumerate(self.proto.value)
-            if value.number == number
-        ]
+        return [self.place((_VALUE, index, 2), (_VALUE, index)) for index in self._indices.get(number, ())]
 
     def place_of_value(self, name: str) -> Place:
         """Return where a value stands."""
-        index = next(index for index, value in enumerate(self.proto.value) if value.name == name)
-        return self.place((_VALUE, index))
+        return self.place((_VALUE, self._index_of[name]))
 
 
 @dataclass(eq=False)
