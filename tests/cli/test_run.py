@@ -455,7 +455,7 @@ def test_sigterm_in_the_midst_of_a_programs_turn_is_the_runs_and_not_the_program
             print("interrupted")
         """
     )
-    done = catenet_here("run", "busy.py", cwd=where)
+    done = catenet_here("run", "--isolation", "shared", "busy.py", cwd=where)
     assert (done.returncode, done.stderr) == (130, "")
     assert re.findall(r"host  \| (.*)", done.stdout) == ["goes on", "interrupted"]
 

@@ -275,18 +275,21 @@ Told: TypeAlias = tuple[str, float, int, list[tuple[float, str, str]], int]
 """Hash of the trace, when the world ended, packets, what its hosts printed (by time and host), packets lost."""
 
 
-def told(seed: int, order: int | None = None) -> Told:
-    """Run the world of a seed."""
-    world = World(seed, output=lambda host, _, line: lines.append((world.now, host, line)))
+def told(seed: int, order: int | None = None, *, apart: bool = False, workers: int = 1) -> Told:
+    """Run the world of a seed; with its hosts apart, each in a process of its own, so many at a time."""
+    world = World(seed, output=lambda host, _, line: lines.append((world.now, host, line)), workers=workers)
     lines: list[tuple[float, str, str]] = []
     draw = None if order is None else random.Random(f"{seed}/{order}")
     Plan(seed).make(world, draw)
     if draw is not None:
         use_any_order(world, draw)
+    for host in world.hosts.values() if apart else ():
+        host.isolation = "process"
     with world:
         world.run(UNTIL, check=False)
+        trace = world.trace.hexdigest()
         lost = sum(link.counters.dropped for _, link in world.topology.links())
-        return world.trace.hexdigest(), world.now, world.trace.records, sorted(lines, key=lambda x: x[:2]), lost
+        return trace, world.now, world.trace.records, sorted(lines, key=lambda x: x[:2]), lost
 
 
 def run(seed: int) -> Outcome:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.world import random_orders
 from tests.world.random_isolated import HOSTS, compared, some
 
 from catenet.world import World
@@ -49,7 +50,12 @@ def usual(seed: int) -> dict[str, Any]:
     return compared(seed)
 
 
-@pytest.mark.parametrize("seed", range(101, 121))
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_much_at_one_instant_is_the_same_apart(seed: int) -> None:
+    assert random_orders.told(seed, apart=True, workers=2) == random_orders.told(seed)
+
+
+@pytest.mark.parametrize("seed", range(101, 107))
 def test_random_worlds_are_the_same_apart(seed: int) -> None:
     """All hosts, one or two at a time, or some."""
     apart, workers = [(HOSTS, 1), (HOSTS, 2), (some(seed), 2)][seed % 3]

@@ -20,7 +20,7 @@ from catenet.cli.arguments import address, check_writable, duration, seed, stall
 from catenet.cli.console import Console
 from catenet.cli.running.folder import state_folder
 from catenet.cli.running.guards import close_process, watching
-from catenet.cli.running.isolating import chosen_isolation, has_hosts_apart, workers
+from catenet.cli.running.isolating import has_hosts_apart, isolated, workers
 from catenet.cli.running.options import add_options, check_options
 from catenet.cli.running.results import write_json
 from catenet.wire.address import format_address, parse_address, parse_interface
@@ -63,7 +63,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--isolation",
         choices=("process", "shared"),
-        help="with --net sim: a process of the operating system for each host, or one for all (default: shared)",
+        help="with --net sim: an operating-system process for each host that runs programs (default), or one for all",
     )
     parser.add_argument(
         "--workers", type=workers, metavar="N", help="how many isolated hosts compute at a time (default: processors)"
@@ -198,7 +198,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
     if args.verbose:
         console.complain(settled().describe())
-    isolation = chosen_isolation(args, plan)
+    plan = isolated(args, plan)
     if args.own_process:
         close_process(console, args.verbose, children=has_hosts_apart(plan))
     world = World(
@@ -206,7 +206,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         output=console.line,
         directory=plan.folder,
         quiet=plan.quiet,
-        isolation=isolation,
+        isolation=plan.isolation,
         workers=args.workers,
     )
     console.now = lambda: world.now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError
@@ -10,18 +11,19 @@ from catenet.cli import UsageError
 if TYPE_CHECKING:
     from catenet.world.scenario.worldfile import WorldPlan
 
-__all__ = ["chosen_isolation", "has_hosts_apart", "workers"]
+__all__ = ["has_hosts_apart", "isolated", "workers"]
 
 
-def chosen_isolation(args: argparse.Namespace, plan: WorldPlan) -> str:
-    """How the hosts of a world are isolated. What is asked for must be possible."""
+def isolated(args: argparse.Namespace, plan: WorldPlan) -> WorldPlan:
+    """Return the plan with how its hosts are isolated. What is asked for must be possible."""
     apart = has_hosts_apart(plan)
     if apart and args.plot is not None:
         raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
     configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
     if apart and configured is not None:
         raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
-    return plan.isolation or "shared"
+    possible = args.plot is None and configured is None
+    return plan if plan.isolation else replace(plan, isolation="process" if possible else "shared")
 
 
 def has_hosts_apart(plan: WorldPlan) -> bool:

@@ -4,7 +4,8 @@
 and the seed: not from the machine's speed, the order of a hash table, or the order in which hosts were made. An
 instant is a series of rounds. In a round, a host has
 
-1. what arrives, in the order in which it was put on the links (`put`);
+1. what arrives, in the order in which it was put on the links (`put`); then what leaves the queues of links
+   (`call_at_link`), and arrives at once where nothing delays it;
 2. its own timers, in the order in which they were set. After each of these events what it asked for
    (`call_soon`: a host's stack transmits) comes first, first in, first out;
 3. when nothing of these is left, each program that was woken runs once (`turns`), and the host begins again with 2;
@@ -49,7 +50,7 @@ from typing import Any, Final, TypeAlias
 from catenet.compiled import mypyc_attr
 from catenet.world.engine.realtime import Clock, RealClock, VirtualClock
 
-__all__ = ["COPY", "NEVER", "Call", "Elsewhere", "Event", "Hub", "Outlet", "Timer"]
+__all__ = ["COPY", "NEVER", "Call", "Elsewhere", "Event", "Happenings", "Hub", "Outlet", "Timer"]
 
 Callback: TypeAlias = Callable[..., object]
 
@@ -58,6 +59,8 @@ NEVER: Final = float("inf")
 FIRST_PACKET: Final = -4398046511104.0
 """Sequence of the first packet (-2**42): all of them come before all timers. Sequences are floats because compiled code
 makes and reads large integers at many times the price."""
+FIRST_LINK_EVENT: Final = -1099511627776.0
+"""Sequence of the first event of a link (-2**40): they come after packets that arrive, before all timers of hosts."""
 COPY: Final = 0.0009765625
 """What the sequence grows by (2**-10) with each copy that the receiver's link makes of a packet, and each change of
 its plan; exact, and less than the distance to the next packet."""
@@ -203,8 +206,8 @@ class Timer(Event):
 class Elsewhere:
     """Hosts that are run by other hubs, in processes of their own; what comes of them are events of this hub."""
 
-    def finish_instant(self, now: float) -> bool:
-        """Run what they have to do at this instant, in which nothing is left here; whether there was anything."""
+    def finish_round(self, now: float) -> bool:
+        """Run what they have to do in this round, in which nothing is left here; whether there was anything."""
         raise NotImplementedError
 
     def prepare(self, when: float, limit: float) -> bool:
@@ -217,6 +220,33 @@ class Elsewhere:
     def barriers_over(self, now: float) -> None:
         """Let them do what has just been done here between two instants."""
         raise NotImplementedError
+
+    def is_due(self, when: float) -> bool:
+        """Whether they have done anything by `when`, or are to do it."""
+        raise NotImplementedError
+
+    def happen(self, when: float) -> None:
+        """Have what they have done by `when` be done here, if it is due."""
+        raise NotImplementedError
+
+
+class Happenings(Event):
+    """What hosts elsewhere have done, or are to do at a time to which the clock has to come for it."""
+
+    __slots__ = ("_elsewhere",)
+
+    always_due = False
+
+    def __init__(self, elsewhere: Elsewhere) -> None:
+        self._elsewhere = elsewhere
+
+    def is_due(self, when: float, sequence: float) -> bool:
+        """Whether there is anything by then."""
+        return self._elsewhere.is_due(when)
+
+    def happen(self, when: float, sequence: float) -> None:
+        """Have it be done here."""
+        self._elsewhere.happen(when)
 
 
 class Hub:
@@ -236,6 +266,8 @@ class Hub:
         self.sequence = 0.0
         self.packets = FIRST_PACKET
         """Sequence of the packet that was put on a link last."""
+        self.link_events = FIRST_LINK_EVENT
+        """Sequence of the event of a link that was asked for last."""
         self.outlet: Outlet | None = None
         """What is to leave a host at the end of this round; most rounds have one."""
         self.outlets: list[Outlet] = []
@@ -256,6 +288,11 @@ class Hub:
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at `when` (now, if that has passed); cannot be cancelled, see `timer`."""
         self.sequence = sequence = self.sequence + 1.0
+        heappush(self.heap, (when, sequence, Call(callback, args)))
+
+    def call_at_link(self, when: float, callback: Callback, *args: Any) -> None:
+        """As `call_at`, for a link that serves its queue: at that time it comes before what hosts do by themselves."""
+        self.link_events = sequence = self.link_events + 1.0
         heappush(self.heap, (when, sequence, Call(callback, args)))
 
     def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
@@ -385,11 +422,11 @@ class Hub:
                 if turns:
                     self._take_turns()
                     continue
+                elsewhere = self.elsewhere
+                if elsewhere is not None and elsewhere.finish_round(self.now):
+                    continue
                 if self.outlet is not None:
                     self.put_on_links()
-                    continue
-                elsewhere = self.elsewhere
-                if elsewhere is not None and elsewhere.finish_instant(self.now):
                     continue
                 if self._finishing:
                     return True

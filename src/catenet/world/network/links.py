@@ -518,7 +518,7 @@ class Port(CountingDevice):
         if in_order is None:
             if path.queued:
                 self.queued = offered = OfferedPacket(packet, path, None)
-                up.carry(offered, now, path.hub.call_at)
+                up.carry(offered, now, path.hub.call_at_link)
             else:
                 for when, data in up.transit(packet, now):
                     path.forward(data, when)
@@ -560,7 +560,7 @@ class Port(CountingDevice):
         """Send a packet of the switch to the downlink; `sequence` is what it has since it was put on a link."""
         down, hub = self.down, path.hub
         if down.properties.rate is not None:
-            down.carry(OfferedPacket(packet, path, self, sequence), now, hub.call_at)
+            down.carry(OfferedPacket(packet, path, self, sequence), now, hub.call_at_link)
             return
         for when, data in down.transit(packet, now):
             sequence += COPY

@@ -234,7 +234,7 @@ class Topology:
     def _remake(self, link: SimulatedLink, properties: LinkProperties) -> SimulatedLink:
         """Return the link with other properties."""
         self._hub.put_on_links()  # what a program has sent just before it changes the link
-        return make_link(properties, link.random, link, self._hub.now, self._hub.call_at)
+        return make_link(properties, link.random, link, self._hub.now, self._hub.call_at_link)
 
     def _update_port(self, port: Port) -> None:
         """Set the port's MTU to the largest of its host's links (routes know smaller ones), and whether it queues."""

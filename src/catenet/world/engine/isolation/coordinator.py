@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.host import RESTART_DELAYS
-from catenet.world.engine.hub import NEVER, Elsewhere, Event, Hub
+from catenet.world.engine.hub import NEVER, Elsewhere, Event, Happenings, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
 from catenet.world.engine.isolation.lookahead import Distances, bounds
@@ -34,23 +34,6 @@ LATE: Final = 2.0**52
 """Sequence of what hosts elsewhere have done, among the events of an instant: the last."""
 
 
-class _Happenings(Event):
-    """What hosts elsewhere have done, or are to do at a time to which the clock has to come for it."""
-
-    always_due = False
-
-    def __init__(self, coordinator: Coordinator) -> None:
-        self._coordinator = coordinator
-
-    def is_due(self, when: float, sequence: float) -> bool:
-        """Whether there is anything by then."""
-        return self._coordinator.is_due(when)
-
-    def happen(self, when: float, sequence: float) -> None:
-        """Have it be done here."""
-        self._coordinator.happen(when)
-
-
 class Coordinator(Elsewhere):
     """Runs hosts in processes of their own, in step with the world's hub."""
 
@@ -63,7 +46,7 @@ class Coordinator(Elsewhere):
         """A heap of what hosts have done: time, rank of the host, running number, item."""
         self._count = 0
         self._instants: set[float] = set()
-        self._event = _Happenings(self)
+        self._event = Happenings(self)
         self._to_boot: list[Party] = []
         self._told = False
         """Whether hosts have told their figures since they did something last."""
@@ -125,7 +108,7 @@ class Coordinator(Elsewhere):
 
     # The hub asks.
 
-    def finish_instant(self, now: float) -> bool:
+    def finish_round(self, now: float) -> bool:
         """See `Elsewhere`."""
         asked = [party for party in self._parties if party.fresh or party.calls or party.next <= now]
         asked = [party for party in asked if party.child is not None]
