@@ -3,8 +3,6 @@
 What it answers follows from what could change from run to run: chance, the time, the order of a set, of a directory.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -85,8 +85,7 @@ def _of_script(words: list[str], directory: Path | None) -> Program:
 def _read_script(path: Path) -> types.CodeType:
     """The code of a script; one that cannot be read (any more) ends the process as it ends `python`, with status 2."""
     try:
-        status = path.stat()
-        return _compile(str(path), status.st_mtime_ns, status.st_size)
+        return _compile(str(path), path.read_bytes())
     except OSError as error:
         reason = f"[Errno {error.errno}] {error.strerror}"
         print(f"{sys.executable}: can't open file {str(path)!r}: {reason}", file=sys.stderr)
@@ -94,9 +93,9 @@ def _read_script(path: Path) -> types.CodeType:
 
 
 @lru_cache(maxsize=256)
-def _compile(path: str, modified: int, size: int) -> types.CodeType:
+def _compile(path: str, source: bytes) -> types.CodeType:
     """Compile a script once for all processes that run it."""
-    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    return compile(source, path, "exec", dont_inherit=True)
 
 
 def _of_module(name: str, args: list[str], directory: Path | None) -> Program:

@@ -18,6 +18,7 @@ from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
+from catenet.world.patches.file_times import stamping
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.rawfile import RawFile
 from catenet.world.patches.standard_streams import STANDARD
@@ -31,6 +32,7 @@ SIOCOUTQ = 0x5411
 SIOCOUTQNSD = 0x894B
 SIOCATMARK = 0x8905
 F_SETFL_KEPT = os.O_NONBLOCK
+WRITING = ("write", "writev", "sendfile")
 LOCK_INTERVAL = 0.01
 """Seconds between two attempts to lock a file."""
 
@@ -374,7 +376,8 @@ def apply(patcher: Patcher) -> None:
     }
     for name, simulated in on_descriptor.items():
         if hasattr(os, name):
-            patcher.replace(os, name, _on_descriptor(getattr(os, name), simulated, STANDARD.get(name)))
+            real = stamping(getattr(os, name)) if name in WRITING else getattr(os, name)
+            patcher.replace(os, name, _on_descriptor(real, simulated, STANDARD.get(name)))
     patcher.attribute(os, "close", _close_any(os.close))
     patcher.function(os, "dup2", _duplicate_to)
     patcher.function(os, "closerange", _close_range)

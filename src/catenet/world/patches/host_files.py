@@ -18,6 +18,7 @@ from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.wire.address import format_address
 from catenet.wire.dns.resolv_conf import format_resolv_conf
 from catenet.world.engine.current import current
+from catenet.world.patches.file_times import note_opened, open_to_write
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.rawfile import RawFile
 
@@ -63,6 +64,10 @@ class _Open:
                 def opener(path: Any, flags: int) -> int:
                     return _descriptor_of(text)
 
+        if task is not None:
+            written = open_to_write(file, mode, buffering, encoding, errors, newline, closefd, opener)
+            if written is not None:
+                return written
         return _original_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
 
 
@@ -74,7 +79,10 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
         if text is not None:
             _check_mode(not flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC), path)
             return _descriptor_of(text)
-    return _original_os_open(path, flags, mode, dir_fd=dir_fd)
+    descriptor = _original_os_open(path, flags, mode, dir_fd=dir_fd)
+    if task is not None:
+        note_opened(descriptor, path, flags)
+    return descriptor
 
 
 def _text_of(host: Host, path: Any) -> str | None:

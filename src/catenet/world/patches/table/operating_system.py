@@ -91,9 +91,9 @@ ROWS: Final = (
         SHARED,
         FILES,
         """access chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
-        fwalk get_terminal_size getxattr lchown link listxattr lockf lstat makedirs memfd_create mkdir
-        pathconf posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
-        rename renames replace rmdir setxattr stat statvfs symlink sync truncate utime walk""",
+        fwalk get_terminal_size getxattr lchown link listxattr lockf makedirs memfd_create pathconf
+        posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
+        rename renames replace rmdir setxattr statvfs symlink sync walk""",
     ),
     Row(
         "os",
@@ -102,6 +102,8 @@ ROWS: Final = (
         """confstr ctermid getgrouplist getlogin getpriority sched_get_priority_max sched_get_priority_min
         sched_getparam sched_getscheduler sched_rr_get_interval""",
     ),
+    Row("os", REPLACED, "times of files are the world's", "lstat mkdir stat truncate utime"),
+    Row("os", IN_PLACE, "times of files are the world's", "DirEntry"),
     Row("os", REPLACED, "files are the machine's, listed in the order of their names", "listdir scandir"),
     Row(
         "os",
@@ -115,7 +117,7 @@ ROWS: Final = (
         "os",
         HARMLESS,
         "",
-        """DirEntry PathLike WCOREDUMP WEXITSTATUS WIFCONTINUED WIFEXITED WIFSIGNALED WIFSTOPPED WSTOPSIG WTERMSIG
+        """PathLike WCOREDUMP WEXITSTATUS WIFCONTINUED WIFEXITED WIFSIGNALED WIFSTOPPED WSTOPSIG WTERMSIG
         confstr_names fsdecode fsencode fspath get_exec_path getenv getenvb major makedev minor pathconf_names
         sched_param stat_result statvfs_result strerror supports_dir_fd supports_effective_ids supports_fd
         supports_follow_symlinks sysconf_names terminal_size times_result uname_result waitid_result
