@@ -72,6 +72,7 @@ long: $(VENV)/.dev
 	$(BIN)/python -m tests.ntp.worlds.random_clocks 1 200 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_automatic 1 400 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_orders 1 300 --jobs $(LONG_JOBS) --table docs/long.md
+	$(BIN)/python -m tests.world.random_isolated 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.pairs 1 56 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_isolated 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.ssdp.random_worlds 1 200 --jobs $(LONG_JOBS) --table docs/long.md
