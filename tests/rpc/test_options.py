@@ -34,6 +34,9 @@ NAN = float("nan")
         ({"max_receive": -1}, "max_receive=-1: must be"),
         ({"retry_buffer": -1}, "retry_buffer=-1: must be"),
         ({"resolve_floor": NAN}, "resolve_floor=nan: must be"),
+        ({"authority": "a\r\nx: y"}, "authority='a\\r\\nx: y': must be HOST or HOST:PORT"),
+        ({"authority": "a b"}, "must be HOST or HOST:PORT"),
+        ({"authority": "\udcff"}, "must be HOST or HOST:PORT"),
         ({"balancing": "round_robbin"}, "round_robbin"),
     ],
 )

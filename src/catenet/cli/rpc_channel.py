@@ -129,7 +129,7 @@ def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:
                 raise UsageError(f"--header {header!r}: write NAME:VALUE")
             pairs += decode_pair(name.strip().lower(), value.strip().encode())
         if args.token is not None:
-            token = read_file(args.token[1:]).decode().strip() if args.token.startswith("@") else args.token
+            token = _text(args.token[1:]).strip() if args.token.startswith("@") else args.token
             pairs.append(("authorization", f"Bearer {token}"))
         return list(check_metadata(pairs))
     except ValueError as error:
@@ -156,6 +156,13 @@ def read_file(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None
+
+
+def _text(name: str) -> str:
+    try:
+        return read_file(name).decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: no UTF-8") from None
 
 
 def _channel(args: argparse.Namespace) -> Channel:

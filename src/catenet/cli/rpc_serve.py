@@ -15,7 +15,7 @@ from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
 from catenet.cli.rpc_sessions import SESSION_SCHEMES, add_session_arguments, session_options
-from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_source
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, seconds, tls_source
 from catenet.net.target import SCHEMES, parse_target
 from catenet.net.tls_source import TlsFiles, TlsSource
 from catenet.net.workers import Placement
@@ -61,6 +61,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--explorer-host",
+        type=_host,
         action="append",
         default=[],
         metavar="NAME",
@@ -68,6 +69,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--browser-host",
+        type=_host,
         action="append",
         default=[],
         metavar="NAME",
@@ -81,7 +83,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
     parser.add_argument(
         "--drain",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         metavar="SECONDS",
         help="at SIGTERM: for which health checks say NOT_SERVING while calls are still taken, before --grace (0)",
@@ -115,14 +117,14 @@ def run(args: argparse.Namespace) -> int:
     return run_server(args, KIND, partial(_serving, args))
 
 
-def _seconds(text: str) -> float:
+def _host(text: str) -> str:
+    from catenet.rpc.model.local_names import check_hosts
+
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write 15 or 0.5")
-    return seconds
+        (host,) = check_hosts([text])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return host
 
 
 class _Running:
@@ -238,7 +240,7 @@ def _browsers(args: argparse.Namespace, services: Sequence[Any], placement: Plac
 
     A name of somebody else's that points to this machine (DNS rebinding) would make a page from anywhere one of ours.
     """
-    hosts = frozenset(name.lower() for name in args.browser_host)
+    hosts = frozenset(args.browser_host)
     if not args.explorer:
         if args.explorer_host:
             raise UsageError("--explorer-host goes with --explorer")

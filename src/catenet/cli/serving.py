@@ -37,6 +37,7 @@ __all__ = [
     "add_tls_arguments",
     "cannot_listen",
     "run_server",
+    "seconds",
     "tls_context",
     "tls_source",
 ]
@@ -96,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "")
     if reload:
         parser.add_argument("--reload", action="store_true", help=reload)
     parser.add_argument(
-        "--grace", type=float, default=DEFAULT_GRACE, metavar="SECONDS", help="for what goes on at the end (10)"
+        "--grace", type=seconds, default=DEFAULT_GRACE, metavar="SECONDS", help="for what goes on at the end (10)"
     )
     if any(scheme.tls for scheme in kind.schemes.values()):
         add_tls_arguments(parser)
@@ -106,6 +107,17 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "")
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
     parser.add_argument("--json", action="store_true", help="print kind and URLs as JSON once it serves")
     logs.add_arguments(parser)
+
+
+def seconds(text: str) -> float:
+    """Return what an option says that takes seconds, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write 15 or 0.5")
+    return number
 
 
 def add_tls_arguments(parser: argparse._ActionsContainer) -> None:

@@ -10,7 +10,8 @@ from urllib.error import HTTPError
 import pytest
 
 from catenet.http.message import RequestHead
-from catenet.rpc.model.local_names import of_another_site
+from catenet.rpc import Server
+from catenet.rpc.model.local_names import check_hosts, of_another_site
 from catenet.rpc.services.explorer.app import Explorer
 from catenet.rpc.services.explorer.schema import schema_of
 
@@ -82,6 +83,18 @@ def test_pages_of_other_sites_call_nothing(explored):
     assert preflight[0] >= 400
     assert ask(url, data=body, content_type="application/json", origin=explored)[0] == 200
     assert ask(url, data=body, content_type="application/json")[0] == 200, "no browser"
+
+
+@pytest.mark.parametrize("name", ["http://a", "a:80", "[::1]:80", "a/", "a b", "a\n", "", "\u00fc", "\udcff", "@"])
+def test_what_is_no_name_of_a_host(greeter, name):
+    with pytest.raises(ValueError, match="is no host as browsers name it"):
+        Server([greeter], browser_hosts=[name])
+    with pytest.raises(ValueError, match="is no host as browsers name it"):
+        Explorer([greeter], [name])
+
+
+def test_names_of_hosts_as_browsers_send_them():
+    assert check_hosts(["Shop.example", "::1", "[2001:DB8::1]"]) == {"shop.example", "::1", "2001:db8::1"}
 
 
 def test_names_by_which_browsers_may_come():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from catenet import __version__
 from catenet.checks import check_choice, check_numbers
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
+from catenet.http.fields import ADDRESS_LIST, AUTHORITY
 from catenet.http.limits import Limits
 from catenet.net.pool import PoolLimits
 from catenet.net.target import Target
@@ -83,6 +84,10 @@ class ChannelOptions:
             check_choice("accepts", name, self.compressions)
         if self.http1 and self.protocol == "grpc":
             raise ValueError("http1=True: gRPC needs HTTP/2; protocol='connect' and 'grpc-web' do not")
+        if self.authority is not None:
+            authority = self.authority.encode(errors="replace")
+            if not AUTHORITY(authority) and not ADDRESS_LIST(authority):
+                raise ValueError(f"authority={self.authority!r}: must be HOST or HOST:PORT")
         check_numbers(self, ("resolve_floor", "keepalive_timeout", "connect_timeout"))
         check_numbers(self, ("max_receive", "retry_buffer", "retry_buffer_total"), whole=True)
         check_numbers(self, ("timeout", "peer_timeout", "keepalive_time"), none=True)

@@ -7,11 +7,12 @@ requests to its own site, so that only the name tells it from a page of ours.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+from catenet.http.fields import AUTHORITY
 from catenet.http.message import RequestHead
 
-__all__ = ["host_of", "is_local", "is_loopback", "of_another_site"]
+__all__ = ["check_hosts", "host_of", "is_local", "is_loopback", "of_another_site"]
 
 
 def host_of(authority: str) -> str:
@@ -22,12 +23,31 @@ def host_of(authority: str) -> str:
     return text.rpartition(":")[0] if ":" in text else text
 
 
+def check_hosts(names: Iterable[str]) -> frozenset[str]:
+    """Return hosts as `host_of` has them. Raises `ValueError` for what is more than a host: it would never be found."""
+    hosts = set()
+    for name in names:
+        host = name.removeprefix("[").removesuffix("]").lower() if ":" in name else name.lower()
+        if not _is_ipv6(host) if ":" in host else not host or not AUTHORITY(host.encode(errors="replace")):
+            raise ValueError(f"{name!r} is no host as browsers name it; write shop.example, without scheme and port")
+        hosts.add(host)
+    return frozenset(hosts)
+
+
 def is_loopback(address: str) -> bool:
     """Whether this is an address of this machine for itself."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def is_local(host: str) -> bool:

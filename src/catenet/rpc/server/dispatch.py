@@ -8,7 +8,7 @@ from typing import Any
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
-from catenet.rpc.model.local_names import of_another_site
+from catenet.rpc.model.local_names import check_hosts, of_another_site
 from catenet.rpc.model.method import ServiceDescriptor
 from catenet.rpc.model.metrics import Meters
 from catenet.rpc.policy.guard import Guard
@@ -49,7 +49,7 @@ class Dispatch:
         self._implementations: list[Any] = []
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
-        self._browser_hosts = browser_hosts
+        self._browser_hosts = None if browser_hosts is None else check_hosts(browser_hosts)
         for service in services:
             self.add(service)
 

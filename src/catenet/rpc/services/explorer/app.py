@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
-from catenet.rpc.model.local_names import host_of, is_local, is_loopback
+from catenet.rpc.model.local_names import check_hosts, host_of, is_local, is_loopback
 from catenet.rpc.services.explorer.schema import schema_of
 
 __all__ = ["Explorer"]
@@ -49,7 +49,7 @@ class Explorer:
     """
 
     def __init__(self, implementations: Iterable[Any], hosts: Iterable[str] = ()) -> None:
-        self.hosts = frozenset(host.lower() for host in hosts)
+        self.hosts = check_hosts(hosts)
         text = json.dumps(schema_of(implementations), ensure_ascii=True)
         self._pages = {"services.json": (text.encode(), "application/json")}
         for name, (file, kind) in _FILES.items():
