@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,23 @@ def test_an_agent_that_says_that_it_is_no_use(tmp_path):
     status, told = asyncio.run(main())
     assert status == 2
     assert told.endswith("catenet: --spiffe: UNIMPLEMENTED: no SVIDs here\n")
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_for_an_agent(tmp_path, signo, more):
+    (tmp_path / "greeter.py").write_text(GREETER)
+    words = ["greeter:Greeter", "--listen", "tls://127.0.0.1:0", "--spiffe", f"unix://{tmp_path}/nobody", *more]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catenet", "rpc", "serve", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "asked again" in process.stderr.readline()  # it waits, a minute at most
+        process.send_signal(signo)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(

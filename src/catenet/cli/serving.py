@@ -12,12 +12,12 @@ import gc
 import json
 import signal
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from catenet.cli import UsageError, logs
 from catenet.cli.local_tls import certify, explain, keep_renewed
@@ -195,7 +195,9 @@ async def _serve(
     stop = stop_event()
     async with contextlib.AsyncExitStack() as stack:
         with held() if account is not None else contextlib.nullcontext():
-            server = await stack.enter_async_context(making)
+            server = await _started(stack.enter_async_context(making), stop)
+            if server is None:
+                return 0
             if account is not None:
                 _become(account)
         if kind.reloads and isinstance(server, Reloadable):
@@ -204,6 +206,29 @@ async def _serve(
         await stop.wait()
         await server.drain(args.grace)
     return 0
+
+
+async def _started(starting: Coroutine[Any, Any, Running], stop: asyncio.Event) -> Running | None:
+    """Return the server; None if a signal came first.
+
+    What it waits for, an identity or an application, may never come.
+    """
+
+    async def give_up() -> None:
+        await stop.wait()
+        patience.reschedule(0.0)
+
+    try:
+        async with asyncio.timeout(None) as patience:
+            watching = asyncio.create_task(give_up())
+            try:
+                return await starting
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not patience.expired():
+            raise
+    return None
 
 
 def _account(args: argparse.Namespace) -> Account | None:
