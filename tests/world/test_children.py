@@ -256,6 +256,15 @@ def test_the_world_says_what_children_wait_for() -> None:
     assert "waits in waitpid" in str(raised.value)
 
 
+def test_status_of_descriptors_that_are_no_files() -> None:
+    def program() -> None:
+        for descriptor in (*os.pipe(), *[each.detach() for each in socket.socketpair()]):
+            status = os.fstat(descriptor)
+            print(status.st_mode >> 12, status.st_mtime_ns)
+
+    assert alone(program) == ["1 0", "1 0", "12 0", "12 0"]
+
+
 # Refusals and limits.
 
 

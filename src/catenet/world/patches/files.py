@@ -144,7 +144,8 @@ def _pipe(process: Process, flags: int = 0) -> tuple[int, int]:
 
 def _stat(process: Process, descriptor: int) -> os.stat_result:
     file = process.host.kernel.file(descriptor)
-    return os.stat_result((file.status_mode(), descriptor, 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
+    fields = (file.status_mode(), descriptor, 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0)
+    return os.stat_result(fields, {"st_atime_ns": 0, "st_mtime_ns": 0, "st_ctime_ns": 0, "st_blksize": 4096})
 
 
 def _set_blocking(process: Process, descriptor: int, blocking: bool) -> None:
