@@ -70,6 +70,13 @@ def test_one_problem_is_one_line(tmp_path, capsys, files, complaint):
     assert capsys.readouterr().err.replace(f"{tmp_path}/", "") == f"catenet: {complaint}\n"
 
 
+@pytest.mark.parametrize("more", [[], ["--xsd"]])
+def test_a_folder_that_is_none_is_one_line(proto, tmp_path, capsys, more):
+    (tmp_path / "out").write_text("")
+    assert main(["rpc", "compile", str(proto), "--out", str(tmp_path / "out"), *more]) == 2
+    assert capsys.readouterr().err == f"catenet: {tmp_path}/out: File exists\n"
+
+
 def test_names_that_collide_and_names_that_are_given(tmp_path, capsys):
     text = (
         'syntax = "proto3";\npackage a;\nmessage M {}\nservice S {\n rpc Do(M) returns (M);\n rpc DO(M) returns (M);\n}'

@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         for line in str(error).splitlines():
             complain(f"catenet: {line}")
         return 2
+    except OSError as error:
+        raise UsageError(f"{error.filename or args.out}: {error.strerror}") from None
     if not args.quiet:
         for path in written:
             say(str(path))
