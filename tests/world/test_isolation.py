@@ -327,3 +327,26 @@ def test_messages_of_any_size_come_whole(size: int) -> None:
     with pytest.raises(EOFError):
         here.send(message)
     here.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda world: world.partition("a"),
+        lambda world: world.heal(),
+        lambda world: world.link("a", latency="5ms"),
+        lambda world: world.renumber("a", "10.0.0.99/24"),
+        lambda world: world.pause("a"),
+        lambda world: world.freeze("a"),
+        lambda world: world.at(9.0, world.heal),
+        lambda world: world.hosts["a"].run("-c pass"),
+    ],
+)
+def test_a_change_that_isolated_hosts_would_not_learn_of_is_refused(change: Callable[[World], None]) -> None:
+    with World(isolation="process") as world:
+        world.host("a").run("-c", "import time; time.sleep(5)")
+        world.host("b")
+        world.at(0.5, world.partition, "a")
+        world.run(until=1.0)
+        with pytest.raises(RuntimeError, match=r"World\.at"):
+            change(world)

@@ -210,6 +210,7 @@ class World:
 
     def use_nat(self, router: str, plan: NatPlan) -> None:
         """As `nat`, by a plan."""
+        self.isolation.check_change()
         host = self.hosts[self.topology.known(router)]
         host.use_nat(nat_config(self, host, plan))
 
@@ -219,6 +220,7 @@ class World:
         Properties are those of `LinkProperties`: `latency`, `jitter` in seconds, `loss`, `duplicate`, `reorder`,
         `corrupt` from 0 to 1, `rate` in bits per second, `queue`, `mtu`; texts with units (`"20ms"`, `"1%"`) will do.
         """
+        self.isolation.check_change()
         chosen = link_properties(properties)
         if b is None:
             self.topology.change(_name(a), chosen)
@@ -228,10 +230,12 @@ class World:
 
     def partition(self, *groups: str | Host | Iterable[str]) -> None:
         """Partition hosts, or groups of hosts, from each other until `heal()`; a single group from all other hosts."""
+        self.isolation.check_change()
         self.topology.partition(*(_name(group) if isinstance(group, (str, Host)) else list(group) for group in groups))
 
     def heal(self) -> None:
         """Remove all partitions."""
+        self.isolation.check_change()
         self.topology.heal()
 
     def renumber(self, host: str | Host, addresses: str | Iterable[str] = (), *, keep: float = 0.0) -> None:
@@ -252,6 +256,7 @@ class World:
         It gets others as it would there, in an instant or by the network's protocols. Raises ValueError for a
         router, or a host of several networks.
         """
+        self.isolation.check_change()
         move_host(self.hosts[self.topology.known(_name(host))], network)
 
     def check_addresses(self, name: str, addresses: Iterable[str] = (), network: str | None = None) -> None:
@@ -286,6 +291,7 @@ class World:
         The world waits for `host.restart` and `host.run`, as it waits for programs that start later, but for no other
         action: its run ends when `run` says.
         """
+        self.isolation.check_change()
         host = getattr(action, "__self__", None)
         starts = isinstance(host, Host) and action in (host.restart, host.run)
         if starts:

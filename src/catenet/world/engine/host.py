@@ -149,6 +149,7 @@ class Host:
         the world may end while it runs; with False it may not, and with None it is one if it is restarted always or has
         a socket that others can come to. `stdin` is what it can read. Raises ValueError for what cannot be run.
         """
+        self.world.isolation.check_change()
         if restart not in ("never", "on-failure", "always"):
             raise ValueError(f"restart must be 'never', 'on-failure' or 'always', not {restart!r}")
         if start < 0:
@@ -260,6 +261,7 @@ class Host:
 
         Its monotonic clocks do not count the time, CLOCK_BOOTTIME and the clock of the day do (Linux).
         """
+        self.world.isolation.check_change()
         if not self.up or self._paused_at is not None:
             return
         self._paused_at = self.hub.now
@@ -291,6 +293,7 @@ class Host:
 
     def freeze(self) -> None:
         """Stop the programs as SIGSTOP does: clocks and timers go on, and the kernel acknowledges what comes."""
+        self.world.isolation.check_change()
         if not self.up or self.frozen:
             return
         self.frozen = True
@@ -324,6 +327,7 @@ class Host:
         What that means for sockets is what it means on Linux. An address that DHCP gave is not renewed, and another
         given instead. Raises ValueError, as `World.host` does.
         """
+        self.world.isolation.check_change()
         renumber_host(self, tuple(addresses), keep)
 
     def configure_itself(self) -> None:
@@ -428,6 +432,7 @@ class Host:
 
         The clock of the day then steps by its offset. Raises OSError(EINVAL) for an offset that leads before 1970.
         """
+        self.world.isolation.check_change()
         if self.clock is None:
             chosen = properties or ClockProperties()
             ahead = round(chosen.offset * SECOND)
@@ -441,10 +446,12 @@ class Host:
 
     def step_clock(self, seconds: float) -> None:
         """Step the clock of the day, as its root would by `time.clock_settime`."""
+        self.world.isolation.check_change()
         self.set_wall_clock(self.wall.nanoseconds() + round(seconds * SECOND))
 
     def change_clock(self, drift: float | None = None, wander: float | None = None) -> None:
         """Let the host's clock drift otherwise from now on; ValueError as `ClockProperties`."""
+        self.world.isolation.check_change()
         self.use_clock().change(drift, wander)
 
     def _dirty(self) -> None:

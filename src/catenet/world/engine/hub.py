@@ -274,6 +274,8 @@ class Hub:
         """What else is to leave."""
         self.barriers: list[tuple[float, float, Call]] = []
         """A heap of what happens between instants."""
+        self.is_between = False
+        """Whether what happens now is between instants."""
         self.elsewhere: Elsewhere | None = None
         """Hosts that other hubs run, if there are any."""
         self._useless = 0
@@ -462,7 +464,11 @@ class Hub:
         barriers = self.barriers
         while barriers and barriers[0][0] <= self.now and not self._stopping:
             when, sequence, event = heappop(barriers)
-            event.happen(when, sequence)
+            self.is_between = True
+            try:
+                event.happen(when, sequence)
+            finally:
+                self.is_between = False
             self.put_on_links()
         if self.elsewhere is not None:
             self.elsewhere.barriers_over(self.now)

@@ -155,7 +155,15 @@ def _find_spec(name: str) -> importlib.machinery.ModuleSpec:
         raise _CannotRun(f"Error while finding module specification for {name!r} ({reason}){hint}") from None
     if spec is None:
         raise _CannotRun(f"No module named {name}")
+    if not hasattr(spec.loader, "get_code") and (spec.origin or "").endswith(".py"):
+        # Found by a hook that only imports, as pytest's for modules of packages that bring plugins.
+        return importlib.machinery.PathFinder.find_spec(name, _folders_of(package)) or spec
     return spec
+
+
+def _folders_of(package: str) -> Sequence[str] | None:
+    """Where the modules of a package are sought; None: where all are that are in none."""
+    return sys.modules[package].__path__ if package else None
 
 
 def _get_code(spec: importlib.machinery.ModuleSpec) -> types.CodeType:

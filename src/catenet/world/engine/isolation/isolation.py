@@ -71,6 +71,13 @@ class Isolation:
         if self.is_split:
             raise RuntimeError("a world with isolated hosts is complete when it runs for the first time")
 
+    def check_change(self) -> None:
+        """RuntimeError where isolated hosts would not learn of a change: they make those that `World.at` was told."""
+        if self.is_split and not self._world.hub.is_between:
+            raise RuntimeError(
+                "a world with isolated hosts is changed by what World.at was told before it ran for the first time"
+            )
+
     def become_host(self) -> None:
         """Note that this is the process of a host."""
         self._coordinator = None
