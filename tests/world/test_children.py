@@ -444,3 +444,30 @@ def test_processes_that_a_program_leaves_are_not_the_interpreters() -> None:
 
     alone(program)
     assert multiprocessing.active_children() == []
+
+
+def test_handlers_of_libraries_may_wait_in_the_copy_that_becomes_the_child() -> None:
+    script = """
+import os, threading, time
+def begin_again():
+    threading.Thread(target=lambda: None, daemon=True).start()
+os.register_at_fork(after_in_child=begin_again)
+from catenet.world import World
+def program():
+    for number in range(3):
+        if os.fork() == 0:
+            if os.fork() == 0:
+                time.sleep(1)
+                os._exit(7)
+            print(os.waitstatus_to_exitcode(os.wait()[1]))
+            os._exit(number)
+    print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(3)))
+with World(output=lambda host, stream, line: print(line)) as world:
+    for name in "ab":
+        world.host(name).owns_process = True
+        world.host(name).run(program)
+        world.host(name).run(program)
+    world.run()
+"""
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, timeout=60, check=False)
+    assert done.stdout.split("\n") == [*"7" * 12, *["[0, 1, 2]"] * 4, ""], done.stderr

@@ -12,11 +12,14 @@ import _queue
 import _thread
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
-from catenet.world.engine.task import Task, TaskOwner
+from catenet.world.engine.task import Task
 from catenet.world.patches.patching import Patcher
+
+if TYPE_CHECKING:
+    from catenet.world.engine.process import Process
 
 __all__ = ["after_fork", "apply", "forget_task"]
 
@@ -78,9 +81,13 @@ def forget_task(task: Task) -> None:
             _wake_first(key)
 
 
-def after_fork(process: TaskOwner) -> None:
-    """Release, in a child, the reentrant locks of other processes, which it only has a copy of; nobody waits here."""
-    _waiting.clear()
+def after_fork(process: Process) -> None:
+    """Release, in a child, the reentrant locks of other processes, which are copies; of theirs nobody waits."""
+    for number, queue in list(_waiting.items()):
+        for task in [each for each in queue if process.tasks.get(each.ident) is not each]:
+            queue.remove(task)
+        if not queue:
+            del _waiting[number]
     for key, holder in list(_held.items()):
         if holder.task.owner is not process:
             del _held[key]

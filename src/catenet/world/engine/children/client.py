@@ -20,7 +20,7 @@ import threading
 from _signal import SIG_DFL, SIG_IGN  # type: ignore[import-not-found]
 from _signal import signal as set_real_handler  # what it is outside of worlds
 from posix import _exit as exit_really
-from posix import close, getppid, waitpid
+from posix import close, getpid, getppid, waitpid
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import getcurrent, greenlet
@@ -38,7 +38,7 @@ from catenet.world.patches.patching import asked
 if TYPE_CHECKING:
     from catenet.world.engine.task import Task
 
-__all__ = ["Client", "ForkedProcess", "become_child", "client", "leave"]
+__all__ = ["Client", "Fork", "ForkedProcess", "client", "leave"]
 
 PR_SET_PDEATHSIG: Final = 1
 IGNORED: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -284,20 +284,59 @@ def leave() -> NoReturn:
         exit_really(0)
 
 
-def become_child(process: Process, wire: Wire, pid: int, parent: int) -> None:
+class Fork:
+    """One call of fork. Until its end it stands for the hub's greenlet, to which threads switch when they wait.
+
+    Handlers of libraries run within it (`os.register_at_fork`), in the copy before that is the child. If one waits
+    there, as for a thread that it starts, a copy of the hub would go on and serve the host's other programs: so the
+    copy becomes the child then.
+    """
+
+    def __init__(self, process: Process, wire: int, pid: int) -> None:
+        """`wire` is the child's end of its connection, `pid` its number."""
+        self._process = process
+        self._wire = wire
+        self._pid = pid
+        self._parent = getpid()
+        self._known = frozenset(process.tasks)
+        self._hub = process.switcher.hub
+        self._is_child = False
+        process.switcher.hub = self
+
+    def switch(self) -> None:
+        """Let others run, as the greenlet of the hub does."""
+        if getpid() == self._parent:
+            self._hub.switch()
+        else:
+            self.become_child()
+            self._process.switcher.hub.switch()
+
+    def end(self) -> None:
+        """Give the hub its place again, in the parent."""
+        self._process.switcher.hub = self._hub
+
+    def become_child(self) -> None:
+        """Make a child of the copy, unless it is one already; returns in its first turn."""
+        if not self._is_child:
+            self._is_child = True
+            self.end()
+            _become_child(self._process, Wire(self._wire), self._pid, self._parent, self._known)
+
+
+def _become_child(process: Process, wire: Wire, pid: int, parent: int, known: frozenset[int]) -> None:
     """Turn a copy of the process that has called fork into the child; returns in its first turn.
 
-    `parent` is the number that the machine's parent process has there.
+    `parent` is the number that the machine's parent process has there, `known` are the threads before the call.
     """
     try:
-        channel = _prepare(process, wire, pid, parent)
+        channel = _prepare(process, wire, pid, parent, known)
     except BaseException:  # what is here is a copy of the world: it may not go on as if it were the world
         sys.excepthook(*sys.exc_info())
         exit_really(1)
     channel.first_turn()
 
 
-def _prepare(process: Process, wire: Wire, pid: int, parent: int) -> Client:
+def _prepare(process: Process, wire: Wire, pid: int, parent: int, known: frozenset[int]) -> Client:
     global client
     task = current.task
     assert task is not None
@@ -311,12 +350,15 @@ def _prepare(process: Process, wire: Wire, pid: int, parent: int) -> Client:
         PRIVATE.discard(descriptor)
     gc.disable()
     before = process.host.kernel
+    started = [each for each in process.tasks.values() if each.ident not in known]
     _kept.extend([process.world, before, *process.tasks.values()])
     client = channel = Client(wire, process, task)
     asked[:] = [lambda name, args, kwargs: channel.call("function", name, args, kwargs)]
     _take_kernel(process, channel)
     _take_process(process, task, pid)
     _take_hub(process, channel)
+    process.tasks |= {each.ident: each for each in started}
+    process.hub.turns.extend(started)
     locks.after_fork(process)
     return channel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import errno
 import socket
-from posix import close, getpid
+from posix import close
 from posix import fork as fork_really
 from typing import TYPE_CHECKING, Final
 
@@ -47,18 +47,21 @@ def fork(process: Process) -> int:
     _check_room(process)
     _born[:] = [child for child in _born if not child.reap(wait=False)]
     ours, theirs = _connected_pair()
-    pid, parent = process.host.new_pid(), getpid()
+    pid = process.host.new_pid()
+    call = this.Fork(process, theirs, pid)
     try:
         with permitted("os.fork"):
             real = fork_really()
     except OSError:
+        call.end()
         close(ours)
         close(theirs)
         raise
     if real == 0:
+        call.become_child()
         close(ours)
-        this.become_child(process, Wire(theirs), pid, parent)
         return 0
+    call.end()
     close(theirs)
     child = ChildProcess(process, pid, Wire(ours, LONGEST), real, serve)
     child.is_ours = True
@@ -89,17 +92,19 @@ def _fork_in_child(process: Process, client: this.Client) -> int:
     pid: int = client.call("fork")
     client.send(("channel",))
     descriptor = _receive_descriptor(client.descriptor)
-    parent = getpid()
+    call = this.Fork(process, descriptor, pid)
     try:
         with permitted("os.fork"):
             real = fork_really()
     except OSError:
+        call.end()
         close(descriptor)
         client.tell("born", pid, 0)
         raise
     if real == 0:
-        this.become_child(process, Wire(descriptor), pid, parent)
+        call.become_child()
         return 0
+    call.end()
     close(descriptor)
     client.tell("born", pid, real)
     return pid
