@@ -218,7 +218,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         raise UsageError(f"{args.command[0]}: {error}") from None
     folders = state_folder(args.command, plan.seed)
     with folders as folder, watching(args, world, console, plan, folder) as watch:
-        give_folders(world, folder)
+        give_folders(world, folder, plan)
         return _run(args, world, console, plan.duration, watch)
 
 
@@ -232,7 +232,7 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
         link = LinkProperties() if args.mtu is None else _valid(lambda: LinkProperties(mtu=args.mtu))
         # A program by itself is what the run is for: it is waited for also while it listens.
         host = HostPlan(SOLE_HOST, (_command_line(args.command),), tuple(args.address), service=False, link=link)
-        plan = WorldPlan(Path(), hosts=(host,))
+        plan = WorldPlan(Path(), hosts=(host,), files="machine")
     else:
         if args.address or args.mtu is not None:
             raise UsageError("--address and --mtu go with a single program; a world file has its own")

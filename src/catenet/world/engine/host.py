@@ -89,6 +89,8 @@ class Host:
         """Every process that has ever run here, in order of start."""
         self.environment: dict[str, str] = {}
         """Environment variables of the programs here, in addition to the interpreter's own."""
+        self.machines_temporary: str | None = None
+        """What `tempfile.tempdir` is outside of programs, if the host has a temporary directory of its own."""
         self.names: Names = world.names
         """The table of names, which stands before name servers."""
         self.name_service: StubConfig | None = None

@@ -12,7 +12,7 @@ import threading
 import traceback
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
@@ -84,6 +84,10 @@ class Process(TaskOwner):
         """What the functions of the module `random` draw from."""
         self.entropy = self.world.generator(f"entropy/{host.name}/{pid}")
         """Simulates the kernel's entropy: `os.urandom` and all that is seeded from it."""
+        self.temporary: str | None = None
+        """Its directory for temporary files, once it has asked for it."""
+        self.file_names: Iterator[str] | None = None
+        """Names of temporary files."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None
         self.uuids = self.threads_named = self._threads = 0
@@ -254,6 +258,7 @@ class Process(TaskOwner):
         self.loop = None
         self.pools_closed = False
         self.default_timeout = None
+        self.temporary = self.file_names = None
         self.uuids = self.threads_named = 0
         self.pending_signals.clear()
         kept = {number: handler for number, handler in self.handlers.items() if handler is signal.SIG_IGN}

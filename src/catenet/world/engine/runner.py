@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,14 @@ GRACE: Final = 5.0
 
 NAMES_READY: Final = 0.01
 """Seconds after which a world's name servers listen, however short its links: no other program starts before."""
+
+BELOW_HOME: Final = {
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_STATE_HOME": ".local/state",
+}
+"""Where programs look for what is a user's, and where that is by default (XDG Base Directory Specification)."""
 
 SLICE: Final = 0.25
 """Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
@@ -75,12 +84,24 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     schedule_events(world, plan.events, announce)
 
 
-def give_folders(world: World, folder: Path) -> None:
-    """Give every host a folder that survives its crashes, named by the variable that systemd has for that."""
+def give_folders(world: World, folder: Path, plan: WorldPlan) -> None:
+    """Give every host a folder that survives its crashes, named by the variable that systemd has for that.
+
+    Hosts whose files are their own have a temporary directory and a home there as well, named by the variables in
+    which programs look for them. No host's name has an underscore.
+    """
+    files = {host.name: host.files or plan.files for host in plan.hosts}
     for name, host in world.hosts.items():
         own = folder / name
         own.mkdir()
         host.environment["STATE_DIRECTORY"] = str(own)
+        if files.get(name, plan.files) == "own":
+            temporary, home = folder / "_tmp" / name, folder / "_home" / name
+            for each in (temporary, home):
+                each.mkdir(parents=True)
+            host.environment |= {"TMPDIR": str(temporary), "HOME": str(home)}
+            host.environment |= {variable: str(home / where) for variable, where in BELOW_HOME.items()}
+            host.machines_temporary = tempfile.gettempdir()
 
 
 class Runner:

@@ -21,7 +21,7 @@ from catenet.wire.address import Prefix, parse_interface
 from catenet.world.scenario.autoconf import AUTOCONF_KEYS, AutoconfPlan, read_autoconf
 from catenet.world.scenario.clocks import CLOCK_CHANGES, ClockProperties, parse_clock_change, read_clock
 from catenet.world.scenario.dns import DnsPlan, read_dns
-from catenet.world.scenario.isolation import check_mode
+from catenet.world.scenario.isolation import Files, check_files, check_mode
 from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
@@ -62,8 +62,8 @@ LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
-WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation", "stall")
-RUN_KEYS: Final = ("run", "address", "start", "restart", "service", "settings", "resolv", "clock", "isolation")
+WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation", "files", "stall")
+RUN_KEYS: Final = ("run", "address", "start", "restart", "service", "settings", "resolv", "clock", "isolation", "files")
 HOST_KEYS: Final = (*RUN_KEYS, "network")
 ROUTER_KEYS: Final = (*RUN_KEYS, "networks", "nat")
 NETWORK_KEYS: Final = ("name", "address", *AUTOCONF_KEYS)
@@ -104,6 +104,8 @@ class HostPlan:
     clock: ClockProperties | None = None
     isolation: str | None = None
     """"process" or "shared"; None: as the world's."""
+    files: Files | None = None
+    """"own" or "machine"; None: as the world's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class WorldPlan:
     events: tuple[EventPlan, ...] = ()
     dns: DnsPlan | None = None
     isolation: str | None = None
+    files: Files = "own"
+    """Whether hosts have temporary directories and homes of their own."""
 
 
 def read_world(path: Path) -> WorldPlan:
@@ -223,6 +227,7 @@ class _Reader:
             duration=self._tables.value(world, ("world",), "duration", parse_duration, None),
             quiet=self._tables.value(world, ("world",), "quiet", parse_duration, None),
             isolation=self._tables.value(world, ("world",), "isolation", check_mode, None),
+            files=self._tables.value(world, ("world",), "files", check_files, "own"),
             stall=self._tables.value(world, ("world",), "stall", parse_stall, None),
             hosts=hosts,
             networks=networks,
@@ -290,6 +295,7 @@ class _Reader:
             nat=read_nat(self._tables, table, path, self._hosts, networks) if router else None,
             clock=read_clock(self._tables, table, path),
             isolation=self._tables.value(table, path, "isolation", check_mode, None),
+            files=self._tables.value(table, path, "files", check_files, None),
         )
 
     def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:

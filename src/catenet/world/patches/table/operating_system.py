@@ -284,7 +284,7 @@ ROWS: Final = (
     Row(
         "tempfile",
         SHARED,
-        FILES,
+        "files are the machine's, in the host's own directory if it has one; names are drawn by the process",
         """NamedTemporaryFile SpooledTemporaryFile TemporaryDirectory TemporaryFile gettempdir gettempdirb mkdtemp
         mkstemp mktemp""",
     ),
