@@ -48,7 +48,7 @@ def run(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_run_says_who_stands_still_and_ends(tmp_path: Path, name: str) -> None:
-    done = run(tmp_path, PROGRAMS[name], "--stall", LIMIT)
+    done = run(tmp_path, PROGRAMS[name], "--stall", LIMIT, "--isolation", "shared")
     lines = textwrap.dedent(PROGRAMS[name]).splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text.endswith("# here"))
     notes = [text for text in done.stderr.splitlines() if text.startswith("slow: still.py, at ")]
@@ -73,7 +73,7 @@ def test_an_isolated_host_ends_alone(tmp_path: Path, held: bool) -> None:
 
 def test_what_holds_the_interpreter_is_ended_too(tmp_path: Path) -> None:
     """Nothing written in Python can run meanwhile: the interpreter's C code says where."""
-    done = run(tmp_path, "import re\n\nre.match('(a*)*b', 'a' * 60)\n", "--stall", LIMIT)
+    done = run(tmp_path, "import re\n\nre.match('(a*)*b', 'a' * 60)\n", "--stall", LIMIT, "--isolation", "shared")
     assert done.returncode < 0
     assert f'{tmp_path / "still.py"}", line 3' in done.stderr
 

@@ -70,7 +70,7 @@ def sleepers(seconds: int) -> list[str]:
 def test_no_program_leaves_its_world(situation: str) -> None:
     names = [name for name in ways() if name not in ALONE]
     with outside() as place:
-        done = leave(place, situation, names)
+        done = leave(place, situation, names, "--isolation", "shared")
         assert place.visitors() == []
     lines = dict(re.findall(r"^([\w-]+) +\| ((?:returned|refused|OPEN).*)$", done.stdout, re.MULTILINE))
     assert lines.keys() == set(names), done.stdout + done.stderr
