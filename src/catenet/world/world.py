@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -32,15 +30,14 @@ from catenet.world.engine.configuring import (
 from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.current import current
 from catenet.world.engine.ending import QUIET, Ending
-from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
 from catenet.world.engine.garbage import Garbage
 from catenet.world.engine.host import Host
 from catenet.world.engine.hub import NEVER, Hub
 from catenet.world.engine.interruption import Interruptible
 from catenet.world.engine.isolation.isolation import Isolation
+from catenet.world.engine.outcome import check_failures, check_finished, finish_idle, threads_wake, wait_for_threads
 from catenet.world.engine.realtime import Clock, RealClock
 from catenet.world.engine.streams import print_line
-from catenet.world.engine.waiting import describe_waiting
 from catenet.world.engine.wiring import nat_config
 from catenet.world.engine.world_names import WorldNames
 from catenet.world.network.topology import Topology
@@ -67,11 +64,6 @@ P = ParamSpec("P")
 
 EPOCH: Final = 1_735_689_600.0
 """Default of what `time.time()` shows when a world begins, in seconds since 1970: 2025-01-01T00:00:00Z."""
-
-REAL_THREAD_WAIT: Final = 0.02
-REAL_THREAD_CHECKS: Final = 25
-"""How many times, and for how many seconds of real time each, a run waits for threads of the interpreter before it
-reports a deadlock."""
 
 _open_worlds: dict[World, None] = {}
 """Worlds with running processes. Collecting one would end its greenlets outside of their processes."""
@@ -370,14 +362,14 @@ class World:
         with self._hub_running():
             more = self._advance(until)
             self.isolation.refresh()
-            while not more and self.ending.end_when_idle() is None and self._a_real_thread_wakes():
+            while not more and self.ending.end_when_idle() is None and threads_wake(self):
                 more = self._advance(until)
         if not more:
-            self._finish_idle(until, deadlock)
+            finish_idle(self, until, deadlock)
         if check:
-            self._report_failures()
-        if complete and not self.finished:
-            raise StillRunning(f"at {self.hub.now:.6f} s of virtual time there still run\n{describe_waiting(self)}")
+            check_failures(self)
+        if complete:
+            check_finished(self)
         return self.hub.now
 
     def _advance(self, until: float | None) -> bool:
@@ -392,21 +384,6 @@ class World:
             self.isolation.refresh()
             if ending.check():
                 return True
-
-    def _finish_idle(self, until: float | None, deadlock: bool) -> None:
-        """End a run in which no event is left: the world is over if only services wait, else raise DeadlockError."""
-        end = self.ending.end_when_idle()
-        if end is None and deadlock:
-            self.isolation.ask_waiting()
-            failed = [process for process in self.processes if process.failed]
-            cause = next((process.exception for process in failed if process.exception is not None), None)
-            text = f"at {self.hub.now:.6f} s of virtual time nothing can ever happen again, while"
-            raise DeadlockError(f"{text}\n{describe_waiting(self)}") from cause
-        self.ending.over = end is not None and (until is None or end <= until)
-        if end is None or not self.ending.alive or (until is not None and until < end):
-            end = until
-        if end is not None and not self.is_real:
-            self.hub.now = max(self.hub.now, float(end))
 
     def _run_hub_to(self, when: float) -> None:
         """Run the hub up to a time that hosts elsewhere may have reached, if that is to come."""
@@ -501,30 +478,9 @@ class World:
         if self.stopping and not self.ending.alive:
             self.hub.finish()
 
-    def _a_real_thread_wakes(self) -> bool:
-        """Whether a thread of the interpreter, here or in a host's own process, has woken anybody."""
-        return self._real_thread_wakes_a_task() or self.isolation.real_threads_wake()
-
-    def _real_thread_wakes_a_task(self) -> bool:
-        """Wait for threads of the interpreter, which may hold a lock of a process; whether a task was woken."""
-        for _ in range(REAL_THREAD_CHECKS):
-            if self.hub.turns or install.original(threading, "active_count")() < 2:
-                break
-            time.sleep(REAL_THREAD_WAIT)
-        return bool(self.hub.turns)
-
     def wait_for_threads(self) -> None:
         """Wait for threads of the interpreter, as it is done before a deadlock is called one."""
-        self._real_thread_wakes_a_task()
-
-    def _report_failures(self) -> None:
-        failed = [process for process in self.processes if process.failed and not process.reported]
-        for process in failed:
-            process.reported = True
-        if failed:
-            text = "; ".join(f"{process.describe()} ended with status {process.status}" for process in failed)
-            cause = next((process.exception for process in failed if process.exception is not None), None)
-            raise ProcessFailed(text) from cause
+        wait_for_threads(self)
 
 
 def _name(host: str | Host) -> str:

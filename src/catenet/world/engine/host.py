@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.kernel import Kernel
 from catenet.stack.datagram.send_buffer import PASSED
@@ -13,7 +13,8 @@ from catenet.world.engine.host_runtime import HostRuntime
 from catenet.world.engine.hostclock import HostClock
 from catenet.world.engine.hub import NEVER, Event
 from catenet.world.engine.process import KILLED, Process
-from catenet.world.engine.program import Command, Program, make_program
+from catenet.world.engine.program import Command
+from catenet.world.engine.programs import Programs, Restart
 from catenet.world.engine.wallclock import SECOND, WallClock
 from catenet.world.engine.wiring import FIRST_INTERFACE, configure, make_stack
 from catenet.world.network.links import Port
@@ -32,28 +33,11 @@ if TYPE_CHECKING:
     from catenet.wire.dns.stub import StubConfig
     from catenet.world.world import World
 
-__all__ = ["RESTART_DELAYS", "Host"]
-
-Restart: TypeAlias = Literal["never", "on-failure", "always"]
+__all__ = ["Host"]
 
 FIRST_PID: Final = 1000
 ASLEEP: Final = "asleep"
 """Cause of drops: packets to a host that sleeps, and those that it had not sent."""
-RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
-"""Seconds before the first, second, … restart of a program (exponential backoff, as container runtimes have it)."""
-
-
-class _Service:
-    """Arguments of `run`, kept for restarts."""
-
-    __slots__ = ("declared", "program", "restart", "restarts", "stdin")
-
-    def __init__(self, program: Program, restart: Restart, declared: bool | None, stdin: str | bytes) -> None:
-        self.program = program
-        self.restart = restart
-        self.declared = declared
-        self.stdin = stdin
-        self.restarts = 0
 
 
 class _Pump(Event):
@@ -108,7 +92,8 @@ class Host:
         """The clock of the day. It goes on through a crash, as one with a battery does."""
         self.clock: HostClock | None = None
         """What its clocks are driven by; None: by the world's time."""
-        self._boots = 0
+        self.boots = 0
+        """How often it has booted."""
         self.slept = 0.0
         """Seconds that it has slept."""
         self.frozen = False
@@ -116,13 +101,12 @@ class Host:
         """How it gets addresses from its networks; None: it has its own."""
         self.serving: list[tuple[NetworkService, int]] = []
         """Networks to which it gives addresses, and its ports on them."""
-        self._waits = False
-        """Whether programs wait for the first addresses of this boot."""
         self._paused_at: float | None = None
-        self._held_starts: list[tuple[_Service, int]] = []
         self.past_counters: dict[str, int] = {}
         self.past_drops: dict[str, int] = {}
-        self.services: dict[int, _Service] = {}
+        self.programs = Programs(self)
+        self.services = self.programs.services
+        """What `run` was told of, by number."""
         self.next_pid = FIRST_PID
         self._pumping = False
         self._timer_at = NEVER
@@ -152,35 +136,8 @@ class Host:
         a socket that others can come to. `stdin` is what it can read. Raises ValueError for what cannot be run.
         """
         self.world.isolation.check_change()
-        if restart not in ("never", "on-failure", "always"):
-            raise ValueError(f"restart must be 'never', 'on-failure' or 'always', not {restart!r}")
-        if start < 0:
-            raise ValueError(f"start must not be negative, but is {start!r}")
         where = self.world.directory if directory is None else Path(directory)
-        declared = True if daemon is None and restart == "always" else daemon
-        service = _Service(make_program(command, args, where), restart, declared, stdin)
-        number = len(self.services)
-        self.services[number] = service
-        self._schedule(service, max(0.0, start - self.hub.now))
-
-    def _schedule(self, service: _Service, delay: float) -> None:
-        if self.elsewhere:
-            return
-        self.world.ending.expect(1, service=service.declared is True)
-        self.hub.call_later(delay, self._start, service, self._boots)
-
-    def _start(self, service: _Service, boot: int) -> None:
-        if self.is_held or self._waits:
-            self._held_starts.append((service, boot))
-            return
-        if self.up and boot == self._boots:
-            self._launch(service)
-        self.world.ending.expect(-1, service=service.declared is True)
-
-    def _launch(self, service: _Service) -> None:
-        process = Process(self, service.program, self.new_pid(), declared=service.declared, stdin=service.stdin)
-        process.service = service
-        self.adopt(process)
+        self.programs.add(command, args, where, start=start, restart=restart, daemon=daemon, stdin=stdin)
 
     def new_pid(self) -> int:
         """The number of the next process."""
@@ -194,15 +151,7 @@ class Host:
 
     def process_ended(self, process: Process) -> None:
         """Restart a process that has ended if that is its policy (called by the hub)."""
-        service = process.service
-        failed = process.status != 0
-        if self.up and not process.crashed and not self.world.stopping and isinstance(service, _Service):
-            wanted = service.restart == "always" or (service.restart == "on-failure" and failed)
-            if wanted:
-                delay = RESTART_DELAYS[min(service.restarts, len(RESTART_DELAYS) - 1)]
-                service.restarts += 1
-                self._schedule(service, delay)
-                process.replaced = True
+        self.programs.restart_ended(process)
         self.world.process_ended(process)
 
     def use_name_servers(self, config: StubConfig | None, names: Names | None = None) -> None:
@@ -242,8 +191,7 @@ class Host:
 
     def start_again(self) -> None:
         """Start every program of `run` from its beginning, now."""
-        for service in self.services.values():
-            self._schedule(service, 0.0)
+        self.programs.start_again()
 
     def come_here(self) -> None:
         """Be run in this process from now on, after a boot elsewhere."""
@@ -287,7 +235,7 @@ class Host:
                     process.hold(False)
         if self.clock is not None:
             self.clock.woken(begun)
-        self._go_on()
+        self.programs.go_on()
         if self.asking is not None:
             self.asking.link_changed()
         self._timer_at = NEVER
@@ -312,13 +260,7 @@ class Host:
             for process in self.processes:
                 if process.alive:
                     process.release(0.0)
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if not self.is_held and not self._waits:
-            held, self._held_starts = self._held_starts, []
-            for service, boot in held:
-                self._start(service, boot)
+            self.programs.go_on()
 
     # Addresses.
 
@@ -337,13 +279,13 @@ class Host:
         for service, index in self.serving:
             service.install(self, index)
         if self.asking is not None:
-            self._waits = True
+            self.programs.waits = True
             self.asking.begin()
 
     def has_addresses(self) -> None:
         """Start the programs that waited for addresses: they are there, or do not come."""
-        self._waits = False
-        self._go_on()
+        self.programs.waits = False
+        self.programs.go_on()
 
     # The pump.
 
@@ -371,12 +313,12 @@ class Host:
         configure(self, self.stack)
 
     def _boot(self) -> None:
-        self._boots += 1
-        if self._boots > 1:
+        self.boots += 1
+        if self.boots > 1:
             self.past_counters = self.counters()
             self.past_drops = self.drops()
-        first = self.kernel.next_descriptor if self._boots > 1 else None
-        self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
+        first = self.kernel.next_descriptor if self.boots > 1 else None
+        self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self.boots}"))
         self.stack.slept = self.slept
         self.routes.clear()
         configure(self, self.stack)

@@ -11,7 +11,6 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.world.engine.host import RESTART_DELAYS
 from catenet.world.engine.hub import NEVER, Elsewhere, Event, Happenings, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
@@ -22,6 +21,7 @@ from catenet.world.engine.isolation.process import RemoteProcess
 from catenet.world.engine.isolation.processes import fork
 from catenet.world.engine.isolation.state import adopt, adopt_memory, owner_of, pending_starts
 from catenet.world.engine.process import KILLED
+from catenet.world.engine.programs import RESTART_DELAYS
 from catenet.world.network.links import SECOND_QUEUE, Arrival, ForwardingPath, InOrderQueue, Port
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.link.simulated import Counters, SimulatedLink
 from catenet.world.engine.hub import Call
+from catenet.world.engine.programs import Programs
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -131,8 +132,9 @@ def adopt_memory(world: World, host: Host, memory: dict[str, Any]) -> None:
 
 
 def owner_of(event: object) -> object:
-    """The object whose method a call of the hub is."""
-    return getattr(event.callback, "__self__", None) if isinstance(event, Call) else None
+    """The object whose method a call of the hub is; the host, for a call of its `Programs`."""
+    owner = getattr(event.callback, "__self__", None) if isinstance(event, Call) else None
+    return owner.host if isinstance(owner, Programs) else owner
 
 
 def pending_starts(host: Host) -> list[tuple[float, bool]]:
