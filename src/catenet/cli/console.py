@@ -24,6 +24,13 @@ COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 DIM: Final = 2
 
 
+def _is_plain() -> bool:
+    """Whether colours are unwanted. It is asked on terminals only: a variable that is missing raises within, and takes
+    memory from which programs have theirs, whose addresses would depend on it (`world/engine/layout.py`).
+    """
+    return "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+
+
 class Console:
     """Shows lines of hosts; on a terminal with colours and a progress line at the bottom."""
 
@@ -34,8 +41,7 @@ class Console:
         self._width = max((len(name) for name in [*names, "world"]), default=5)
         self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
         self._label = printable(label)
-        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        self._coloured = {stream: stream.isatty() and not plain for stream in (self._out, self._err)}
+        self._coloured = {stream: stream.isatty() and not _is_plain() for stream in (self._out, self._err)}
         self._live = self._coloured[self._err]
         self._status = ""
         self._failed: OSError | None = None
