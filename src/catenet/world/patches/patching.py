@@ -98,6 +98,7 @@ class Patcher:
         self._modules: dict[str, types.ModuleType] = {}
         self._replaced: dict[int, tuple[Any, Any]] = {}
         self._hooks: Hooks = {}
+        self._lasting: Hooks = {}
 
     def replace(self, module: types.ModuleType, name: str, new: Any) -> None:
         """Replace a module's attribute, and note it for `rebind`."""
@@ -156,14 +157,19 @@ class Patcher:
         self._undo.append(undo)
         return original
 
-    def on_import(self, name: str, hook: Callable[[Patcher, types.ModuleType], None]) -> None:
-        """Call `hook(patcher, module)` now when the module is loaded, else when it will be."""
+    def on_import(self, name: str, hook: Callable[[Patcher, types.ModuleType], None], *, again: bool = False) -> None:
+        """Call `hook(patcher, module)` now when the module is loaded, else when it will be.
+
+        With `again` also whenever it is loaded anew, as by a program that takes the place of another (`executing`).
+        """
         module = sys.modules.get(name)
         if module is None and name in sys.builtin_module_names:
             module = importlib.import_module(name)  # its loader is one for all, so that nothing can be hooked to it
         if module is not None:
             hook(self, module)
-        else:
+        if again:
+            self._lasting.setdefault(name, []).append(hook)
+        elif module is None:
             self._hooks.setdefault(name, []).append(hook)
 
     def rebind(self) -> None:
@@ -182,7 +188,7 @@ class Patcher:
     def add_finders(self, *finders: Any) -> None:
         """Put finders in front of the interpreter's."""
         self._undo.append(functools.partial(sys.meta_path.__setitem__, slice(None), list(sys.meta_path)))
-        sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self)]
+        sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self._lasting, self)]
 
     def patch_new_builtin_modules(self) -> None:
         """Let further copies of built-in modules (`import time` after `del sys.modules["time"]`) have our functions."""
@@ -209,28 +215,35 @@ class Patcher:
         self._modules.clear()
         self._replaced.clear()
         self._hooks.clear()
+        self._lasting.clear()
 
 
 class _HookFinder:
     """Finds modules that a hook waits for, and runs the hook once they are loaded."""
 
-    def __init__(self, hooks: Hooks, patcher: Patcher) -> None:
+    def __init__(self, hooks: Hooks, lasting: Hooks, patcher: Patcher) -> None:
         self._hooks = hooks
+        self._lasting = lasting
         self._patcher = patcher
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        hooks = self._hooks.pop(name, None)
-        if hooks is None:
+        hooks, lasting = self._hooks.pop(name, []), self._lasting.pop(name, [])
+        if not hooks and not lasting:
             return None
-        spec = importlib.util.find_spec(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            if lasting:
+                self._lasting[name] = lasting
         if spec is None or spec.loader is None:
-            self._hooks[name] = hooks
+            if hooks:
+                self._hooks[name] = hooks
             return spec
 
         def run(module: types.ModuleType) -> None:
-            for hook in hooks:
+            for hook in (*hooks, *lasting):
                 hook(self._patcher, module)
 
         _hook_loader(spec.loader, run)
