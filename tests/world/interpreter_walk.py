@@ -205,6 +205,7 @@ class Exchanged:
             "os.getcwd": os.getcwd(),
             "os.getcwdb": os.getcwdb(),
             "sys.argv": list(sys.argv),
+            "sys.orig_argv": list(sys.orig_argv),
             "sys.path": list(sys.path),
             "sys.modules": id(sys.modules["__main__"]),
             "sys.stderr": id(sys.stderr.buffer),
@@ -221,6 +222,7 @@ class Exchanged:
         os.chdir(tempfile.mkdtemp())
         sys.path.append(name)
         sys.argv.append(name)
+        sys.orig_argv.append(name)
         sys.modules["__main__"] = types.ModuleType("__main__")
         sys.set_asyncgen_hooks(lambda generator: None, None)
         self.local.value = name

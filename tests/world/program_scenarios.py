@@ -43,7 +43,7 @@ def failure(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def arguments_and_environment() -> Any:
-    code = "import os, sys; print(sys.argv, os.environ.get('NAME'), __name__, os.getcwd())"
+    code = "import os, sys; print(sys.argv, sys.orig_argv, os.environ.get('NAME'), __name__, os.getcwd())"
     return [
         run(PYTHON, "-c", code, "a", "b c", env={"NAME": "value"}, cwd="/"),
         run(PYTHON, "-u", "-Wignore", "-X", "utf8", "-c", code, cwd="/"),
@@ -58,7 +58,9 @@ def scripts_and_modules() -> Any:
     with tempfile.TemporaryDirectory(prefix="catenet") as folder:
         Path(folder, "helper.py").write_text("NAME = 'helper of ' + __name__\n")
         Path(folder, "script.py").write_text("import helper, sys\nprint(helper.NAME, sys.argv[1:])\n")
-        Path(folder, "tool").write_text(f"#!{PYTHON}\nimport sys\nprint('tool', sys.argv[1:])\nsys.exit(4)\n")
+        Path(folder, "tool").write_text(
+            f"#!{PYTHON} -B\nimport sys\nprint('tool', sys.argv[1:], sys.orig_argv[1])\nsys.exit(4)\n"
+        )
         Path(folder, "tool").chmod(0o755)
         Path(folder, "other").write_text("#!/usr/bin/env nothing-of-this-name\n")
         return [

@@ -139,3 +139,10 @@ def test_servers_with_workers_serve_and_stop(tmp_path: Path) -> None:
         "Stopping reloader process",
     ):
         assert end in text
+
+
+def test_a_program_knows_the_command_line_of_its_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_text("import sys\nprint(sys.orig_argv[1:], sys.argv)\n")
+    words = ["words.py", "--reload", "a b"]
+    done = lines_of(tmp_path, "-m", "catenet", "run", *words)
+    assert done[0] == f"host  | {words} {words}"

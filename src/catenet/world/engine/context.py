@@ -3,11 +3,11 @@
 Every program finds the interpreter as it left it, though all programs of a world share one. Two kinds of state are
 kept for it, because CPython has them in two places.
 
-* Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory and file mode mask,
-  the event loop policy, and the modules that a program imports from its own directory (two programs may each have a
-  `config.py`). `ProcessGlobals` holds them; `enter` and `leave` exchange them, by `patches/process_globals.py`.
-  Installed libraries are shared, with their state: loading them again for each of a thousand processes would cost
-  more than all else.
+* Globals of a process: `sys.argv`, `sys.orig_argv`, `sys.path`, `__main__`, the environment, the working directory and
+  file mode mask, the event loop policy, and the modules that a program imports from its own directory (two programs may
+  each have a `config.py`). `ProcessGlobals` holds them; `enter` and `leave` exchange them, by
+  `patches/process_globals.py`. Installed libraries are shared, with their state: loading them again for each of a
+  thousand processes would cost more than all else.
 * State of a task, which CPython keeps per thread of the operating system, while all tasks share one: the values of
   `threading.local` objects, asyncio's running loop, the hooks for asynchronous generators. A `Task` holds them;
   `install_task` and `remove_task` exchange them, by `patches/threadstate.py` where pointers have to be moved.

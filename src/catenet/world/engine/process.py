@@ -132,7 +132,8 @@ class Process(TaskOwner):
             path[:0] = [program.directory]
         variables = environment()
         variables.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
-        self.globals = ProcessGlobals(list(program.argv), path, self._main_module, variables, program.directory)
+        words = [sys.executable, *(program.words or program.argv)]
+        self.globals = ProcessGlobals(list(program.argv), words, path, self._main_module, variables, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 
     @property

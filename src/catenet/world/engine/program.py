@@ -11,7 +11,7 @@ import shlex
 import sys
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,13 +23,17 @@ Command: TypeAlias = str | Sequence[str] | Callable[..., Any]
 
 @dataclass(frozen=True)
 class Program:
-    """One runnable thing: `argv` as the program sees it, `directory` where its private modules are (or None)."""
+    """One runnable thing: `argv` as the program sees it, `directory` where its private modules are (or None).
+
+    `words` are the arguments of the interpreter that runs it; a callable has none.
+    """
 
     label: str
     argv: tuple[str, ...]
     directory: str | None
     run: Callable[[types.ModuleType], object] = field(repr=False)
     is_callable: bool = False
+    words: tuple[str, ...] = ()
 
 
 def make_program(command: Command, args: tuple[Any, ...], directory: Path | None = None) -> Program:
@@ -53,8 +57,10 @@ def make_program(command: Command, args: tuple[Any, ...], directory: Path | None
     if words[0] in ("-m", "-c"):
         if len(words) < 2:
             raise ValueError(f"the command {words[0]} lacks its argument")
-        return (_of_module if words[0] == "-m" else _of_code)(words[1], words[2:], directory)
-    return _of_script(words, directory)
+        program = (_of_module if words[0] == "-m" else _of_code)(words[1], words[2:], directory)
+    else:
+        program = _of_script(words, directory)
+    return replace(program, words=tuple(words))
 
 
 def _of_callable(function: Callable[..., Any], args: tuple[Any, ...]) -> Program:

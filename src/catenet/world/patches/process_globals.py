@@ -1,7 +1,7 @@
 """The interpreter's globals as one process has them, exchanged when another process gets its turn.
 
-`sys.argv`, `sys.path`, `__main__`, the environment, the event loop policy, the working directory, the file mode mask,
-and the modules that a program imports from its own directory.
+`sys.argv`, `sys.orig_argv`, `sys.path`, `__main__`, the environment, the event loop policy, the working directory,
+the file mode mask, and the modules that a program imports from its own directory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _environb: Final = vars(os.environb)
 
 
 class ProcessGlobals:
-    """The globals of one process, or of the code around the world; `program` is the directory of its program."""
+    """The globals of one process, or of the code around the world.
+
+    `original` is the whole command line, the interpreter first; `program` is the directory of the program.
+    """
 
     __slots__ = (
         "argv",
@@ -38,6 +41,7 @@ class ProcessGlobals:
         "environ",
         "main",
         "modules",
+        "original",
         "outer_umask",
         "path",
         "placed",
@@ -50,6 +54,7 @@ class ProcessGlobals:
     def __init__(
         self,
         argv: list[str],
+        original: list[str],
         path: list[str],
         main: types.ModuleType,
         environ: dict[Any, Any],
@@ -57,6 +62,7 @@ class ProcessGlobals:
     ) -> None:
         # Whatever a program puts in their place.
         self.argv: Any = argv
+        self.original: Any = original
         self.path: Any = path
         self.main: Any = main
         self.environ: Any = environ
@@ -76,7 +82,7 @@ class ProcessGlobals:
     @staticmethod
     def of_interpreter() -> ProcessGlobals:
         """Return the globals that are installed now."""
-        return ProcessGlobals(_sys["argv"], _sys["path"], _modules["__main__"], _environ["_data"])
+        return ProcessGlobals(_sys["argv"], _sys["orig_argv"], _sys["path"], _modules["__main__"], _environ["_data"])
 
     def refresh(self) -> None:
         """Note the interpreter's environment, which `swap_globals` assumes to be unchanged."""
@@ -132,6 +138,7 @@ def swap_globals(last: ProcessGlobals, context: ProcessGlobals) -> None:
     """Store the interpreter's globals in `last` and install those of `context`."""
     last.argv, last.path, last.policy = _sys["argv"], _sys["path"], _events["_event_loop_policy"]
     _sys["argv"], _sys["path"] = context.argv, context.path
+    last.original, _sys["orig_argv"] = _sys["orig_argv"], context.original
     _environ["_data"] = _environb["_data"] = context.environ
     if context.policy is not last.policy:
         _events["_event_loop_policy"] = context.policy

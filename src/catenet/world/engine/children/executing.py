@@ -63,7 +63,8 @@ def execute(
     process.host.kernel.keep(process, held)
     if program is None:
         run_other(process, client, path, words, environment)
-    _replace(process, client, program, environment)
+    interpreter = words[0] if words and _is_interpreter(path) else sys.executable
+    _replace(process, client, program, [interpreter, *(arguments or ())], environment)
 
 
 def python_words(path: str, words: Sequence[str]) -> list[str] | None:
@@ -133,7 +134,13 @@ def _run_input(module: types.ModuleType) -> None:
     exec(compile(sys.stdin.read(), "<stdin>", "exec", dont_inherit=True), module.__dict__)
 
 
-def _replace(process: Process, client: this.Client, program: Program, environment: Mapping[bytes, bytes]) -> NoReturn:
+def _replace(
+    process: Process,
+    client: this.Client,
+    program: Program,
+    words: list[str],
+    environment: Mapping[bytes, bytes],
+) -> NoReturn:
     """Begin the program in a thread of its own, and leave the one that runs for good."""
     old = current.task
     assert old is not None
@@ -146,7 +153,7 @@ def _replace(process: Process, client: this.Client, program: Program, environmen
     process.streams = streams
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = __builtins__
-    _take_globals(process, program, main, environment)
+    _take_globals(process, program, words, main, environment)
     _forget_state_of_libraries()
     name = f"{process.host.name}/{process.pid}/{process.executions}"
     process.random = random.Random(process.world.generator(f"program/{name}").getrandbits(256))
@@ -159,7 +166,11 @@ def _replace(process: Process, client: this.Client, program: Program, environmen
 
 
 def _take_globals(
-    process: Process, program: Program, main: types.ModuleType, environment: Mapping[bytes, bytes]
+    process: Process,
+    program: Program,
+    words: list[str],
+    main: types.ModuleType,
+    environment: Mapping[bytes, bytes],
 ) -> None:
     before = process.globals
     path = list(sys.path)
@@ -167,7 +178,7 @@ def _take_globals(
         path.remove(before.program)
     if program.directory is not None:
         path[:0] = [program.directory]
-    new = ProcessGlobals(list(program.argv), path, main, dict(environment), program.directory)
+    new = ProcessGlobals(list(program.argv), words, path, main, dict(environment), program.directory)
     new.directory, new.placed = before.directory, before.placed
     new.umask, new.outer_umask = before.umask, before.outer_umask
     swap_globals(before, new)

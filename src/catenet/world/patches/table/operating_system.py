@@ -194,7 +194,7 @@ ROWS: Final = (
         """Barrier BoundedSemaphore Condition Event ExceptHookArgs Lock<3.13 RLock Semaphore Timer currentThread
         current_thread""",
     ),
-    Row("sys", EXCHANGED, "the process's own", "argv path modules stderr stdin stdout get_asyncgen_hooks"),
+    Row("sys", EXCHANGED, "the process's own", "argv orig_argv path modules stderr stdin stdout get_asyncgen_hooks"),
     Row(
         "sys",
         SHARED,
@@ -208,7 +208,7 @@ ROWS: Final = (
         "sys",
         SHARED,
         "facts about the interpreter",
-        "getallocatedblocks getprofile getrefcount gettrace getunicodeinternedsize>=3.12 orig_argv",
+        "getallocatedblocks getprofile getrefcount gettrace getunicodeinternedsize>=3.12",
     ),
     Row(
         "sys",
