@@ -7,9 +7,11 @@ interpreter and of folders are the same in both.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -181,6 +183,44 @@ def passed() -> Any:
     os.close(writer)
     other = run(PYTHON, "-c", f"import os\ntry: os.fstat({reader})\nexcept OSError as error: print(error.errno)")
     return done, os.read(reader, 100).decode(), os.read(reader, 100).decode(), other
+
+
+def inherited() -> Any:
+    """What a program inherits that starts with `close_fds=False`: what is not closed on execve(2)."""
+    reader, writer = os.pipe()
+    listener = socket.create_server(("127.0.0.1", 0))
+    copy = listener.dup()
+    other = fcntl.fcntl(writer, fcntl.F_DUPFD, 0)
+    found: list[Any] = [os.get_inheritable(each) for each in (reader, writer, other)]
+    found += [fcntl.fcntl(each, fcntl.F_GETFD) for each in (writer, other)]
+    listener.set_inheritable(True)
+    fcntl.fcntl(writer, fcntl.F_SETFD, 0)
+    numbers = [reader, writer, other, listener.fileno(), copy.fileno()]
+    found.append([os.get_inheritable(each) for each in numbers] + [listener.get_inheritable(), copy.get_inheritable()])
+    code = f"""
+import os, socket, subprocess, sys
+for number in {numbers}:
+    try:
+        os.fstat(number)
+        print(os.get_inheritable(number))
+    except OSError as error:
+        print(error.errno)
+    if len(sys.argv) > 2 and number == {writer}:
+        os.write(number, b"written by its number")
+if len(sys.argv) > 2:
+    print(socket.fromfd({listener.fileno()}, socket.AF_INET, socket.SOCK_STREAM).getsockname()[0])
+    os.set_inheritable({writer}, False)
+    print(subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[1]], close_fds=False, stdout=-1).stdout)
+"""
+    found += [run(PYTHON, "-c", code), run(PYTHON, "-c", code, code, "again", close_fds=False)]
+    found.append(os.read(reader, 100).decode())
+    os.set_inheritable(writer, False)
+    found.append(run(PYTHON, "-c", code, close_fds=False))
+    for number in (reader, writer, other):
+        os.close(number)
+    listener.close()
+    copy.close()
+    return [*found, failure(os.get_inheritable, writer), failure(listener.get_inheritable)]
 
 
 def sessions() -> Any:

@@ -75,6 +75,8 @@ class Kernel:
         self._table: dict[int, tuple[File, Owner | None]] = {}
         self._tables: dict[Owner, dict[int, File]] = {}
         """Descriptors of processes that came by fork(2): a number may stand for several processes."""
+        self.inheritable: set[int] = set()
+        """Descriptors that stay open in a program that takes the place of the one that runs (no FD_CLOEXEC)."""
         self._semaphores: dict[str, Semaphore] = {}
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
@@ -143,6 +145,8 @@ class Kernel:
         entry = self._table.pop(descriptor, None)
         if entry is not None:
             entry[0].release()
+            if self.inheritable:
+                self.inheritable.discard(descriptor)
         elif descriptor in self._reclaimed:
             self._reclaimed.remove(descriptor)
         else:
@@ -164,6 +168,19 @@ class Kernel:
     def duplicate(self, descriptor: int) -> int:
         """System call `dup`."""
         return self.install(self.file(descriptor))
+
+    def set_inheritable(self, descriptor: int, inheritable: bool) -> None:
+        """Say whether a descriptor stays open in another program; OSError(EBADF)."""
+        self.file(descriptor)
+        if inheritable:
+            self.inheritable.add(descriptor)
+        else:
+            self.inheritable.discard(descriptor)
+
+    def get_inheritable(self, descriptor: int) -> bool:
+        """Whether a descriptor stays open in another program; OSError(EBADF)."""
+        self.file(descriptor)
+        return descriptor in self.inheritable
 
     def numbers(self) -> list[int]:
         """Descriptors that the process that runs has open."""

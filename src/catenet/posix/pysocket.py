@@ -496,12 +496,14 @@ class Socket(socket.socket):
 
     def get_inheritable(self) -> bool:
         """As `socket.socket.get_inheritable`."""
-        return False
+        self._open()
+        return self._kernel.get_inheritable(self._descriptor)
 
     def set_inheritable(self, inheritable: bool) -> None:
         """As `socket.socket.set_inheritable`."""
-        lone_int(inheritable)
+        inherits = bool(lone_int(inheritable))
         self._open()
+        self._kernel.set_inheritable(self._descriptor, inherits)
 
     def ioctl(self, control: int, option: Any, /) -> None:
         """As `socket.socket.ioctl`."""

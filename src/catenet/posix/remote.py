@@ -329,6 +329,7 @@ class RemoteKernel(Kernel):
         self.channel = channel
         super().__init__(original.stack, original.hostname, original.names, original.runtime, epoch=original.epoch)
         self.resolver = _RemoteResolver(self)
+        self.inheritable = set(original.inheritable)
 
     def known(self, description: Description, *, fresh: bool = True) -> File:
         """The file that the kernel describes; if it is `fresh`, `install` is yet to ask for its descriptor."""
@@ -373,6 +374,7 @@ class RemoteKernel(Kernel):
     def close(self, descriptor: int) -> None:
         """See `Kernel`."""
         entry = self._table.pop(descriptor, None)
+        self.inheritable.discard(descriptor)
         if entry is None:
             self.channel.call("close", descriptor)
             return

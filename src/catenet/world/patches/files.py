@@ -216,11 +216,17 @@ def _fcntl(process: Process, descriptor: int, command: int, argument: Any = 0) -
         file.set_nonblocking(bool(argument & F_SETFL_KEPT))
         return 0
     if command == fcntl.F_GETFD:
-        return fcntl.FD_CLOEXEC
-    if command in (fcntl.F_SETFD, getattr(fcntl, "F_SETPIPE_SZ", -1)):
+        return 0 if kernel.get_inheritable(descriptor) else fcntl.FD_CLOEXEC
+    if command == fcntl.F_SETFD:
+        kernel.set_inheritable(descriptor, not argument & fcntl.FD_CLOEXEC)
+        return 0
+    if command == getattr(fcntl, "F_SETPIPE_SZ", -1):
         return 0
     if command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
-        return kernel.duplicate(descriptor)
+        number = kernel.duplicate(descriptor)
+        if command == fcntl.F_DUPFD:
+            kernel.set_inheritable(number, True)
+        return number
     raise os_error(errno.EINVAL)
 
 
@@ -367,8 +373,8 @@ def apply(patcher: Patcher) -> None:
         "dup": lambda process, descriptor: process.host.kernel.duplicate(descriptor),
         "set_blocking": _set_blocking,
         "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).is_nonblocking(),
-        "set_inheritable": _known(None),
-        "get_inheritable": _known(False),
+        "set_inheritable": lambda process, *args: process.host.kernel.set_inheritable(*args),
+        "get_inheritable": lambda process, descriptor: process.host.kernel.get_inheritable(descriptor),
         "isatty": _known(False),
         "fsync": _known(None),
         "lseek": _seek,

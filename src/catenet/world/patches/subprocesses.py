@@ -50,7 +50,8 @@ def _fork_exec(
         paths = [os.path.join(folder, words[0]) for folder in os.get_exec_path()] if "/" not in words[0] else words[:1]
     pid = fork(process)
     if not pid:
-        _begin(process, words, paths, pass_fds, cwd, env, *rest)
+        inherited = process.host.kernel.inheritable
+        _begin(process, words, paths, pass_fds if close_fds else [*pass_fds, *inherited], cwd, env, *rest)
     return pid
 
 

@@ -57,10 +57,12 @@ def execute(
     client = this.client
     assert client is not None
     streams = process.streams
+    kept = list(kept)
     held = [number for number in (*streams.redirected.values(), *kept) if number >= FIRST_DESCRIPTOR]
     program = None if arguments is None else _program(arguments, path)
     client.call("exec", held)
     process.host.kernel.keep(process, held)
+    process.host.kernel.inheritable = {number for number in kept if number in held}
     if program is None:
         run_other(process, client, path, words, environment)
     interpreter = words[0] if words and _is_interpreter(path) else sys.executable
