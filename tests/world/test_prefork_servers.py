@@ -89,6 +89,58 @@ async def asgi(scope, receive, send):
             return
 """
 
+FLASK = """
+import apps, flask
+
+app = flask.Flask(__name__)
+
+@app.get("/", defaults={"path": ""})
+@app.get("/<path:path>")
+def get(path):
+    return apps.answer(f"/{path}")
+"""
+
+MANAGE = """
+import os, sys
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+"""
+
+SETTINGS = """
+import apps
+from django.http import HttpResponse
+from django.urls import re_path
+
+DEBUG, SECRET_KEY, ALLOWED_HOSTS, ROOT_URLCONF = True, "none", ["*"], "site_settings"
+urlpatterns = [re_path("", lambda request: HttpResponse(apps.answer(request.path)))]
+"""
+
+POOL = """
+import asyncio
+from concurrent.futures import ProcessPoolExecutor
+
+import apps
+
+async def main():
+    with ProcessPoolExecutor(2) as pool:
+        async def serve(reader, writer):
+            path = (await reader.readuntil(b"\\r\\n\\r\\n")).split()[1].decode().partition("?")[0]
+            body = await asyncio.get_running_loop().run_in_executor(pool, apps.answer, path)
+            writer.write(f"HTTP/1.0 200 OK\\r\\n\\r\\n{body.decode()}".encode())
+            writer.close()
+
+        await (await asyncio.start_server(serve, "0.0.0.0", 8000)).serve_forever()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+FILES = {"flask_app.py": FLASK, "manage.py": MANAGE, "site_settings.py": SETTINGS, "pool.py": POOL}
+
 CLIENT = """
 import http.client, sys, time
 
@@ -115,15 +167,19 @@ COMMANDS = {
     "hypercorn": "hypercorn apps:asgi --workers 2 --bind 0.0.0.0:8000",
     "uvicorn": "uvicorn apps:asgi --workers 2 --host 0.0.0.0",
     "reloader": "uvicorn apps:asgi --reload --host 0.0.0.0",
+    "flask": "flask --app flask_app run --debug --host 0.0.0.0 --port 8000",
+    "django": "manage.py runserver 0.0.0.0:8000",
+    "pool": "pool.py",
 }
 
 
 def test_servers_with_workers_serve_and_stop(tmp_path: Path) -> None:
     world = ["[link]", 'latency = "2ms"']
     for name, command in COMMANDS.items():
-        world += [f"[hosts.{name}]", f"run = '{TOOLS}/{command}'", "service = true"]
+        tool = command if ".py " in f"{command} " else f"{TOOLS}/{command}"
+        world += [f"[hosts.{name}]", f"run = '{tool}'", "service = true"]
     world += ["[hosts.client]", f'run = "client.py {" ".join(COMMANDS)}"']
-    for file, text in (("apps.py", APPS), ("client.py", CLIENT), ("world.toml", "\n".join(world))):
+    for file, text in {"apps.py": APPS, "client.py": CLIENT, "world.toml": "\n".join(world), **FILES}.items():
         (tmp_path / file).write_text(text)
     lines = said(tmp_path, "world.toml")
     assert [" ".join(line.split()[2:]) for line in lines if line.startswith("client")] == [
