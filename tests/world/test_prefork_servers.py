@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from catenet.posix.errors import NotModelled
+from catenet.world import World
+
 SOCKETS = """
 import multiprocessing, pickle, socket
 
@@ -202,3 +207,15 @@ def test_a_program_knows_the_command_line_of_its_interpreter(tmp_path: Path) -> 
     words = ["words.py", "--reload", "a b"]
     done = lines_of(tmp_path, "-m", "catenet", "run", *words)
     assert done[0] == f"host  | {words} {words}"
+
+
+def test_a_server_with_sockets_of_its_own_is_refused_where_it_begins() -> None:
+    server = pytest.importorskip("granian").Granian
+
+    def program() -> None:
+        with pytest.raises(NotModelled, match="use a server written in Python"):
+            server("apps:asgi")
+
+    with World() as world:
+        world.host("a").run(program)
+        world.run()

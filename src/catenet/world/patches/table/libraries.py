@@ -11,6 +11,7 @@ __all__ = ["ROWS"]
 ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
 PYTHON_CLIENT: Final = "use urllib, requests or httpx"
 PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
+PYTHON_SERVER: Final = "use a server written in Python (such as uvicorn, hypercorn, catenet serve asgi)"
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 THREADS: Final = "use threads: they are greenlets here"
 
@@ -38,6 +39,7 @@ ROWS: Final = (
     Row("_mysql_connector", REFUSED, PYTHON_DRIVER, "MySQL"),
     Row("_tkinter", REFUSED, "hosts have no display; use sockets for what Tcl would do", "create"),
     Row("zmq.sugar.context", REFUSED, "use sockets or asyncio streams", "Context.__init__"),
+    Row("granian.server.common", REFUSED, PYTHON_SERVER, "AbstractServer.__init__"),
     Row("gevent.monkey", REFUSED, THREADS, "patch_all patch_socket"),
     Row("gevent.hub", REFUSED, THREADS, "Hub.__init__"),
     Row("eventlet", REFUSED, THREADS, "monkey_patch"),
