@@ -250,6 +250,20 @@ print(asyncio.run(main()))
     return asyncio.run(start())
 
 
+def fresh_libraries() -> Any:
+    """A program loads libraries anew, as far as that can be done, and those work that stay."""
+    import h11
+    import jinja2
+
+    h11.marked = jinja2.marked = True  # type: ignore[attr-defined]
+    code = """
+import h11, jinja2, markupsafe, os
+print(hasattr(h11, "marked"), hasattr(jinja2, "marked"), h11.Connection(h11.CLIENT).states[h11.CLIENT] is h11.IDLE)
+print(jinja2.Template("{{ name }}", autoescape=True).render(name=markupsafe.Markup("<b>") + "&"))
+"""
+    return run(PYTHON, "-c", code), run(PYTHON, "-c", f"import subprocess, h11\nh11.marked = 1\n{code}")
+
+
 async def talk() -> Any:
     """Subprocesses of asyncio."""
     code = "import sys\nfor line in sys.stdin: print(line.strip() + '!', flush=True)\nsys.exit(6)"

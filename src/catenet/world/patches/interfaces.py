@@ -65,5 +65,5 @@ def _psutil_address(common: Any, address: bytes, length: int) -> Any:
 
 def apply(patcher: Patcher) -> None:
     """Patch the libraries when they are, or will be, loaded."""
-    patcher.on_import("ifaddr", _patch_ifaddr)
+    patcher.on_import("ifaddr", _patch_ifaddr, again=True)
     patcher.on_import("psutil", _patch_psutil)

@@ -111,7 +111,7 @@ def apply(patcher: Patcher) -> None:
     """Patch these libraries now or when they are loaded."""
     for name in ("asyncio", "concurrent.futures"):
         logging.getLogger(name).addFilter(_is_no_kill)
-    patcher.on_import("uvicorn.loops.auto", _patch_uvicorn)
+    patcher.on_import("uvicorn.loops.auto", _patch_uvicorn, again=True)
     patcher.on_import("ctypes.util", _patch_ctypes)
     patcher.on_import("platform", _patch_platform)
     patcher.on_import("multiprocessing.connection", _patch_connections)

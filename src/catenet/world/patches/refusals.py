@@ -252,6 +252,7 @@ def apply(patcher: Patcher) -> None:
     for row in (*STANDARD_LIBRARY, *LIBRARIES):
         if row.treatment is REFUSED:
             for name in row.entries():
-                patcher.on_import(row.module, partial(_refuse, name=name, instead=row.note))
+                refuse = partial(_refuse, name=name, instead=row.note)
+                patcher.on_import(row.module, refuse, again=row in LIBRARIES)
     _arm(True)
     patcher.on_restore(lambda: _arm(False))

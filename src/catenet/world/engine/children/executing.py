@@ -1,7 +1,7 @@
 """execve(2) in a child: another program takes the place of the one that has called fork.
 
 A Python program runs in the interpreter that is there, with its own modules, streams, environment and globals;
-installed libraries stay loaded, as those of several programs of one interpreter are, and what of their state is a
+installed libraries are loaded anew where they can be (`libraries.py`), and what of the standard library's state is a
 program's own (`logging`, `multiprocessing`) is put back. Another program runs as it is, in no time (`others.py`).
 """
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.world.engine.children import client as this
+from catenet.world.engine.children.libraries import forget_libraries
 from catenet.world.engine.children.others import run_other
 from catenet.world.engine.current import current
 from catenet.world.engine.program import Program, make_program
@@ -193,6 +194,7 @@ def _forget_state_of_libraries() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "multiprocessing"]:
         _kept.append(sys.modules.pop(name))
     _kept.append(sys.modules.pop("concurrent.futures.process", None))
+    _kept.extend(forget_libraries())
     gc.freeze()  # a program that is no more has no destructors
     logging.disable(logging.NOTSET)
     loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]

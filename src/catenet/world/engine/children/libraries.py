@@ -1,0 +1,72 @@
+"""Installed libraries of a program that takes the place of another: it loads its own, as a new interpreter would.
+
+What cannot be loaded twice stays: the standard library, packages with C extensions, this one, and what those refer to,
+for a library that stays must meet the classes of others that it knows.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from importlib.machinery import EXTENSION_SUFFIXES
+from typing import Final
+
+__all__ = ["forget_libraries"]
+
+OWN: Final = "catenet"
+LASTING: Final = frozenset(sys.stdlib_module_names) | {"__main__", "__mp_main__"}
+
+
+def forget_libraries() -> list[types.ModuleType]:
+    """Take libraries out of `sys.modules` that can be loaded again, and return them."""
+    packages = _packages()
+    stay: set[str] = set()
+    found = [name for name, modules in packages.items() if name == OWN or any(map(_is_compiled, modules))]
+    while found:
+        name = found.pop()
+        if name not in stay:
+            stay.add(name)
+            found += packages.keys() & _references(packages[name])
+    gone = [name for name in sys.modules if (root := name.partition(".")[0]) in packages and root not in stay]
+    return [sys.modules.pop(name) for name in gone]
+
+
+def _packages() -> dict[str, list[types.ModuleType]]:
+    """Loaded modules that are not of the standard library, by the name of the package that they are in."""
+    packages: dict[str, list[types.ModuleType]] = {}
+    for name, module in list(sys.modules.items()):
+        root = name.partition(".")[0]
+        if root not in LASTING and issubclass(type(module), types.ModuleType):
+            packages.setdefault(root, []).append(module)
+    return packages
+
+
+def _is_compiled(module: types.ModuleType) -> bool:
+    origin = _namespace(module).get("__file__")
+    return not isinstance(origin, str) or origin.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+def _references(modules: list[types.ModuleType]) -> set[str]:
+    """Packages whose modules, classes, functions and objects these have bound."""
+    names = (_home(value) for module in modules for value in list(_namespace(module).values()))
+    return {name.partition(".")[0] for name in names if isinstance(name, str)}
+
+
+# Without a word to the objects themselves: some are proxies, some modules load themselves when they are asked.
+
+
+def _namespace(module: types.ModuleType) -> dict[str, object]:
+    found: dict[str, object] = object.__getattribute__(module, "__dict__")
+    return found
+
+
+def _home(value: object) -> object:
+    """The name of the module that a value is, or that it comes from."""
+    kind = type(value)
+    if issubclass(kind, types.ModuleType):
+        return object.__getattribute__(value, "__dict__").get("__name__")
+    if issubclass(kind, type):
+        return type.__getattribute__(value, "__module__")
+    if issubclass(kind, types.FunctionType):
+        return value.__module__
+    return type.__getattribute__(kind, "__module__")
