@@ -197,9 +197,18 @@ class HostLoop:
             port.outbox.ship = self._ship
         figures = [port.trace.figures() for port in world.topology.ports_of(host.name) if port.trace is not None]
         world.topology.power_off(host.name)
+        self._let_go()
         self._compare(now)
         told = self._baseline.tell() | {"traces": figures}
         return list(self._items), told, memory_of(world, host), starts
+
+    def _let_go(self) -> None:
+        """Tell what has left the host's queues and is on its own links: it outlives the host."""
+        hub = self._hub
+        under_way = [entry for entry in hub.heap if isinstance(entry[2], Arrival) and entry[2].port is None]
+        for when, sequence, event in sorted(under_way, key=lambda entry: entry[:2]):
+            event.happen(when, sequence)
+        hub.put_on_links()
 
     def _call(self, name: str, argument: Any) -> None:
         world = self._world
