@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from catenet.codec.base import CodecError
-from catenet.codec.protojson_encode import ODD, TEXTS, WRAPPERS
+from catenet.codec.protojson_encode import INTEGERS, ODD, TEXTS, WRAPPERS
 
 __all__ = ["DEEPEST", "Decoders", "MessageDecoder", "Store", "UnknownName", "enum_converter", "parse_json"]
 
@@ -375,21 +375,9 @@ _CONVERTERS: dict[int, Convert] = {
     FieldDescriptor.TYPE_DOUBLE: _double,
     FieldDescriptor.TYPE_FLOAT: _float,
 }
-_INTEGERS = (
-    FieldDescriptor.TYPE_INT32,
-    FieldDescriptor.TYPE_INT64,
-    FieldDescriptor.TYPE_UINT32,
-    FieldDescriptor.TYPE_UINT64,
-    FieldDescriptor.TYPE_SINT32,
-    FieldDescriptor.TYPE_SINT64,
-    FieldDescriptor.TYPE_FIXED32,
-    FieldDescriptor.TYPE_FIXED64,
-    FieldDescriptor.TYPE_SFIXED32,
-    FieldDescriptor.TYPE_SFIXED64,
-)
 _PLAIN: dict[int, type] = {
     FieldDescriptor.TYPE_STRING: str,
     FieldDescriptor.TYPE_BOOL: bool,
-    **dict.fromkeys(_INTEGERS, int),
+    **dict.fromkeys(INTEGERS, int),
 }
 _KEYS: dict[int, Convert] = {FieldDescriptor.TYPE_STRING: _string, FieldDescriptor.TYPE_BOOL: _bool_key}

@@ -17,7 +17,17 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encode", "Encoders", "MessageEncoder", "spell_double", "spell_float"]
+__all__ = [
+    "INTEGERS",
+    "ODD",
+    "TEXTS",
+    "WRAPPERS",
+    "Encode",
+    "Encoders",
+    "MessageEncoder",
+    "spell_double",
+    "spell_float",
+]
 
 Encode = Callable[[Any], str]
 
@@ -30,6 +40,20 @@ TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration"
 """Messages that JSON spells as text, and that know how."""
 ODD = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
 """Messages that are left to `json_format`."""
+
+INTEGERS = (
+    FieldDescriptor.TYPE_INT32,
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_UINT32,
+    FieldDescriptor.TYPE_UINT64,
+    FieldDescriptor.TYPE_SINT32,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_FIXED32,
+    FieldDescriptor.TYPE_FIXED64,
+    FieldDescriptor.TYPE_SFIXED32,
+    FieldDescriptor.TYPE_SFIXED64,
+)
+"""Types of fields that hold integers."""
 
 _FEW = 12
 _SIGNED_ZEROS = (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE)

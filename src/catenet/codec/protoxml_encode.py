@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from catenet.codec.base import CodecError
-from catenet.codec.protojson_encode import WRAPPERS, spell_double, spell_float
+from catenet.codec.protojson_encode import INTEGERS, WRAPPERS, spell_double, spell_float
 from catenet.codec.safe_xml import attribute_text, element_text, is_xml_text
 
 __all__ = ["ANY", "DURATION", "EXTRAS", "TIMESTAMP", "XmlEncoders", "namespace_of", "root_name"]
@@ -251,20 +251,6 @@ _SIMPLE: Final[dict[int, Callable[[Any], str]]] = {
     FieldDescriptor.TYPE_BOOL: _bool,
     FieldDescriptor.TYPE_DOUBLE: _double,
     FieldDescriptor.TYPE_FLOAT: _float,
-    **dict.fromkeys(
-        (
-            FieldDescriptor.TYPE_INT32,
-            FieldDescriptor.TYPE_INT64,
-            FieldDescriptor.TYPE_UINT32,
-            FieldDescriptor.TYPE_UINT64,
-            FieldDescriptor.TYPE_SINT32,
-            FieldDescriptor.TYPE_SINT64,
-            FieldDescriptor.TYPE_FIXED32,
-            FieldDescriptor.TYPE_FIXED64,
-            FieldDescriptor.TYPE_SFIXED32,
-            FieldDescriptor.TYPE_SFIXED64,
-        ),
-        int.__repr__,
-    ),
+    **dict.fromkeys(INTEGERS, int.__repr__),
 }
 """What needs no attributes."""
