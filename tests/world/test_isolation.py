@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -153,6 +155,29 @@ def test_two_django_sites_have_their_own_settings() -> None:
     lines, statuses = run(("a", ["-c", code, "one"]), ("b", ["-c", code, "other"]))
     assert lines == [("a", "stdout", "one"), ("b", "stdout", "other")]
     assert statuses == {"a": 0, "b": 0}
+
+
+def test_command_lines_have_nothing_of_what_built_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the state of libraries that a test has loaded, nor its handlers of logging."""
+    (tmp_path / "once_library.py").write_text("state = []\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    library = importlib.import_module("once_library")
+    library.state.append("of the test")
+    monkeypatch.setattr(sys.modules[__name__], "library", library, raising=False)  # as a test's module binds it
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        code = "import logging, once_library; print(once_library.state, logging.root.handlers)"
+        assert run(("a", ["-c", code])) == ([("a", "stdout", "[] []")], {"a": 0})
+        assert library.state == ["of the test"] and handler in logging.root.handlers
+        lines: list[Line] = []
+        with World(1, output=lambda *line: lines.append(line)) as world:
+            world.host("b", isolation="process").run(lambda: print(library.state))
+            world.run()
+        assert lines == [("b", "stdout", "['of the test']")]
+    finally:
+        logging.root.removeHandler(handler)
+        del sys.modules["once_library"]
 
 
 def test_logging_is_configured_by_each_for_itself() -> None:

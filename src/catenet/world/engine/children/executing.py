@@ -1,15 +1,14 @@
 """execve(2) in a child: another program takes the place of the one that has called fork.
 
 A Python program runs in the interpreter that is there, with its own modules, streams, environment and globals;
-installed libraries are loaded anew where they can be (`libraries.py`), and what of the standard library's state is a
-program's own (`logging`, `multiprocessing`) is put back. Another program runs as it is, in no time (`others.py`).
+installed libraries are loaded anew where they can be (`libraries.py`). Another program runs as it is, in no time
+(`others.py`).
 """
 
 from __future__ import annotations
 
 import errno
 import gc
-import logging
 import os
 import random
 import sys
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.world.engine.children import client as this
-from catenet.world.engine.children.libraries import forget_libraries
+from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.children.others import run_other
 from catenet.world.engine.current import current
 from catenet.world.engine.program import Program, make_program
@@ -157,7 +156,8 @@ def _replace(
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = __builtins__
     _take_globals(process, program, words, main, environment)
-    _forget_state_of_libraries()
+    forget_state()
+    gc.freeze()  # a program that is no more has no destructors
     name = f"{process.host.name}/{process.pid}/{process.executions}"
     process.random = random.Random(process.world.generator(f"program/{name}").getrandbits(256))
     process.entropy = process.world.generator(f"entropy/{name}")
@@ -187,19 +187,3 @@ def _take_globals(
     swap_globals(before, new)
     new.entered = True
     process.globals = new
-
-
-def _forget_state_of_libraries() -> None:
-    """Put back what libraries keep for a program, and what a program's own interpreter would have anew."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "multiprocessing"]:
-        _kept.append(sys.modules.pop(name))
-    _kept.append(sys.modules.pop("concurrent.futures.process", None))
-    _kept.extend(forget_libraries())
-    gc.freeze()  # a program that is no more has no destructors
-    logging.disable(logging.NOTSET)
-    loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    for logger in (logging.root, *loggers):
-        logger.handlers.clear()
-        logger.filters.clear()
-        logger.propagate, logger.disabled = True, False
-        logger.setLevel(logging.WARNING if logger is logging.root else logging.NOTSET)

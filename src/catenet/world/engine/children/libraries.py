@@ -1,24 +1,45 @@
-"""Installed libraries of a program that takes the place of another: it loads its own, as a new interpreter would.
+"""Libraries in an interpreter that has run something else before: a program loads its own, as a new one would.
 
 What cannot be loaded twice stays: the standard library, packages with C extensions, this one, and what those refer to,
-for a library that stays must meet the classes of others that it knows.
+for a library that stays must meet the classes of others that it knows. What of the standard library's state is a
+program's own (`logging`, `multiprocessing`) is put back.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import types
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Final
 
-__all__ = ["forget_libraries"]
+__all__ = ["forget_state"]
 
 OWN: Final = "catenet"
 LASTING: Final = frozenset(sys.stdlib_module_names) | {"__main__", "__mp_main__"}
 
 
-def forget_libraries() -> list[types.ModuleType]:
-    """Take libraries out of `sys.modules` that can be loaded again, and return them."""
+_kept: Final[list[object]] = []
+"""What was forgotten: others' destructors may not run here, they would close what is shared with another process."""
+
+
+def forget_state() -> None:
+    """Take libraries out of `sys.modules` that can be loaded again, and put the standard library's state back."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "multiprocessing"]:
+        _kept.append(sys.modules.pop(name))
+    _kept.append(sys.modules.pop("concurrent.futures.process", None))
+    _kept.extend(_forget_libraries())
+    logging.disable(logging.NOTSET)
+    loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in (logging.root, *loggers):
+        _kept.extend(logger.handlers)
+        logger.handlers.clear()
+        logger.filters.clear()
+        logger.propagate, logger.disabled = True, False
+        logger.setLevel(logging.WARNING if logger is logging.root else logging.NOTSET)
+
+
+def _forget_libraries() -> list[types.ModuleType]:
     packages = _packages()
     stay: set[str] = set()
     found = [name for name, modules in packages.items() if name == OWN or any(map(_is_compiled, modules))]
@@ -42,7 +63,10 @@ def _packages() -> dict[str, list[types.ModuleType]]:
 
 
 def _is_compiled(module: types.ModuleType) -> bool:
-    origin = _namespace(module).get("__file__")
+    namespace = _namespace(module)
+    origin = namespace.get("__file__")
+    if origin is None and "__path__" in namespace:  # of folders alone
+        return False
     return not isinstance(origin, str) or origin.endswith(tuple(EXTENSION_SUFFIXES))
 
 

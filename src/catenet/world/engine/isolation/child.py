@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.printable import say
+from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.ending import CHECK_INTERVAL, Ending
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.messages import Channel, Item, Packet
@@ -102,6 +103,8 @@ class HostLoop:
         self._arrivals = [self._take_port(port, *each) for port, *each in self._own_ports(receivers)]
         self._ending.begin_with(pending_starts(host))
         self._baseline = Baseline(world, host)
+        if not any(service.program.is_callable for service in host.services.values()):
+            forget_state()  # of whatever has built the world: functions alone see its objects
         if booted:
             host.come_here()
 
