@@ -59,8 +59,8 @@ interop: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-# What takes too long for every change: random worlds of names, transfers, TFTP, sessions, calls, clocks, addresses, orders, isolation
-# and discovery (docs/long.md has the results), 5 GB files.
+# What takes too long for every change: random worlds of names, transfers, TFTP, sessions, calls, clocks, addresses, orders,
+# isolation and discovery (docs/long.md has the results), 5 GB files.
 LONG_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 long: $(VENV)/.dev
 	$(BIN)/python -m tests.dns.worlds.random_names 1 1000 --jobs $(LONG_JOBS) --table docs/long.md
@@ -74,7 +74,6 @@ long: $(VENV)/.dev
 	$(BIN)/python -m tests.world.random_orders 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_isolated 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.pairs 1 56 --jobs $(LONG_JOBS) --table docs/long.md
-	$(BIN)/python -m tests.world.random_isolated 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.ssdp.random_worlds 1 200 --jobs $(LONG_JOBS) --table docs/long.md
 	CATENET_LONG=1 $(BIN)/python -m pytest -q tests/cli/transfer/test_large.py
 
