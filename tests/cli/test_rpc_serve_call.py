@@ -40,6 +40,8 @@ from google.rpc.error_details_pb2 import ResourceInfo
 
 class HiScore:
     async def get(self, request, context):
+        if request.game == "broken":
+            raise KeyError(request.game)
         if request.game != "tetris":
             raise RpcError(Code.NOT_FOUND, f"no game {request.game}", [ResourceInfo(resource_name=request.game)])
         context.set_trailing_metadata([("x-worker", str(os.getpid()))])
@@ -80,6 +82,36 @@ def told(process):
     line = process.stderr.readline()
     assert line.startswith("serving rpc on "), line
     return line.removeprefix("serving rpc on ").strip().split(", ")
+
+
+def test_access_log_and_log_as_json(tmp_path, capsys):
+    arguments = ["--listen", f"unix:{tmp_path}/s.sock", "--access-log=calls.log", "--log-json"]
+    with serving(tmp_path, *arguments) as (process, urls):
+        assert rpc(capsys, "call", urls[0], "HiScore/Get", '{"game": "tetris"}')[0] == 0
+        assert rpc(capsys, "call", urls[0], "HiScore/Get", '{"game": "chess"}')[0] == 1
+        assert rpc(capsys, "call", urls[0], "HiScore/Get", '{"game": "broken"}')[0] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        lines = process.stderr.read().splitlines()
+    told = [json.loads(line) for line in (tmp_path / "calls.log").read_text().splitlines()]
+    called = [each for each in told if each["method"] == "hiscore.HiScore/Get"]
+    assert [each["code"] for each in called] == ["OK", "NOT_FOUND", "UNKNOWN"]
+    assert {each["caller"] for each in called} == {f"uid:{os.getuid()}"}
+    (logged,) = [json.loads(line) for line in lines]
+    assert set(logged) == {"time", "level", "logger", "process", "message", "exception"}
+    assert logged["level"] == "error" and "HiScore/Get called by" in logged["message"]
+    assert logged["exception"].endswith("KeyError: 'broken'")
+
+
+def test_access_log_that_cannot_be(tmp_path, capsys):
+    where = ["rpc", "serve", str(PROTO), "scores:HiScore", "--listen", "tcp://127.0.0.1:0"]
+    for words, complaint in (
+        (["--access-log", f"{tmp_path}/none/log"], "--access-log"),
+        (["--log-fields", "nope"], "--log-fields: no field 'nope' of the access log; known: time, client"),
+    ):
+        assert main([*where, *words]) == 2
+        out, err = capsys.readouterr()
+        assert not out and complaint in err and err.count("\n") == 1
 
 
 @pytest.fixture(scope="module")

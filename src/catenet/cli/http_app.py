@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from catenet.cli import UsageError, logs
+from catenet.cli import UsageError, access_logs, logs
 from catenet.cli.limits import add_http_limits, http_limits
 from catenet.cli.load import load, run_program
 from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_context
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_app_arguments",
-    "add_log_arguments",
     "check_log",
     "http_kind",
     "open_access_log",
@@ -72,16 +71,8 @@ def add_app_arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
     parser.add_argument(
         "--proxy-field", choices=("x-forwarded", "forwarded"), default="x-forwarded", help="where it says so"
     )
-    add_log_arguments(parser)
+    access_logs.add_arguments(parser)
     add_http_limits(parser)
-
-
-def add_log_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what an access log is told by."""
-    group = parser.add_argument_group("access log")
-    group.add_argument("--access-log", metavar="FILE", nargs="?", const="-", help="a line a response (-: on stdout)")
-    group.add_argument("--log-fields", metavar="NAMES", help="what it has, separated by commas: time,client,status,…")
-    group.add_argument("--log-json", action="store_true", help="as JSON")
 
 
 def serve_app(args: argparse.Namespace, kind: Kind, **options: Any) -> int:
@@ -183,30 +174,17 @@ def tls_of(args: argparse.Namespace) -> ssl.SSLContext | Certificates | None:
 
 
 def check_log(args: argparse.Namespace) -> None:
-    """Raise `UsageError` for a log that cannot be written."""
-    if (args.log_fields or args.log_json) and not args.access_log:
-        args.access_log = "-"
-    if args.access_log:
-        open_access_log(argparse.Namespace(**{**vars(args), "access_log": os.devnull}))
+    """Raise `UsageError` for an access log that cannot be written."""
+    from catenet.http.server.access_log import DEFAULT, AccessLog
+
+    access_logs.check(args, AccessLog, DEFAULT)
 
 
 def open_access_log(args: argparse.Namespace) -> AccessLog | None:
-    """The access log that was asked for, if one was."""
-    if not args.access_log:
-        return None
+    """Return the access log that was asked for, if one was."""
     from catenet.http.server.access_log import DEFAULT, AccessLog
 
-    fields = tuple(args.log_fields.split(",")) if args.log_fields else DEFAULT
-    file: IO[str] = sys.stdout
-    if args.access_log != "-":
-        try:
-            file = open(args.access_log, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise UsageError(f"--access-log {args.access_log}: {error.strerror}") from None
-    try:
-        return AccessLog(file, fields, as_json=args.log_json, owned=args.access_log != "-")
-    except ValueError as error:
-        raise UsageError(f"--log-fields: {error}") from None
+    return access_logs.open_log(args, AccessLog, DEFAULT)
 
 
 def _set_environment(args: argparse.Namespace) -> None:

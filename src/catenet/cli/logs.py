@@ -1,13 +1,15 @@
-"""How much a verb that serves tells on standard error: -v, -q, --log-level, for the logging of the whole program."""
+"""What a verb that serves tells on standard error, and how: -v, -q, --log-level, --log-json, for the whole program."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from typing import Final
 
-from catenet.printable import printable
+from catenet.net.line_log import timestamp
+from catenet.printable import printable, printable_json
 
 __all__ = ["add_arguments", "configure"]
 
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="count", default=0, help="tell more (info), twice: all (debug)")
     group.add_argument("-q", "--quiet", action="count", default=0, help="tell errors only; twice: next to nothing")
     group.add_argument("--log-level", choices=LEVELS, help="least level to tell (default: warning)")
+    group.add_argument("--log-json", action="store_true", help="a line of JSON each, in an access log too")
 
 
 def level(args: argparse.Namespace) -> int:
@@ -43,7 +46,8 @@ def configure(args: argparse.Namespace, *, several: bool) -> None:
         root.addHandler(logging.NullHandler())  # whoever closed it wants to hear nothing
     elif not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Formatter(FORMAT_OF_MANY if several else FORMAT, on_terminal=sys.stderr.isatty()))
+        form = FORMAT_OF_MANY if several else FORMAT
+        handler.setFormatter(_Json() if args.log_json else _Formatter(form, on_terminal=sys.stderr.isatty()))
         root.addHandler(handler)
         root.setLevel(level(args))
     elif asked:
@@ -60,3 +64,21 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return printable(text, keep="\n\t") if self._on_terminal else text
+
+
+class _Json(logging.Formatter):
+    """One object a record: time, level, logger, process and message, with exception and stack if there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            told["stack"] = self.formatStack(record.stack_info)
+        return printable_json(json.dumps(told, ensure_ascii=False))

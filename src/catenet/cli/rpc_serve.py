@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from catenet.cli import UsageError, logs
+from catenet.cli import UsageError, access_logs, logs
 from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
@@ -96,6 +96,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="certificates and trust from SPIFFE's Workload API (unix:///path; without: SPIFFE_ENDPOINT_SOCKET)",
     )
     add_rpc_limits(parser)
+    access_logs.add_arguments(parser, "call")
     add_metrics_arguments(parser)
     add_session_arguments(parser)
     group = parser.add_argument_group("policy", "What callers may do.")
@@ -108,7 +109,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
+    from catenet.rpc.server.access_log import DEFAULT, AccessLog
+
     check_metrics(args)
+    access_logs.check(args, AccessLog, DEFAULT)
     over_sessions = [url for url in args.listen or () if url.partition(":")[0] in SESSION_SCHEMES]
     if over_sessions and args.workers > 1:
         raise UsageError(f"--listen {over_sessions[0]}: a session lives in one process; say --workers 1")
@@ -165,6 +169,7 @@ class _Running:
 async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncIterator[_Running]:
     from catenet.net.tuning import keep_large_blocks
     from catenet.rpc import Metrics, Server
+    from catenet.rpc.server.access_log import DEFAULT, AccessLog
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()
@@ -178,7 +183,8 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
             watched = _telemetry(args, metrics)
             options = replace(rpc_options(args), session=session_options(args))
             guard, browsers = _guard(args), _browsers(args, services, placement)
-            server = Server(services, options=options, guard=guard, **watched, **browsers)
+            log = access_logs.open_log(args, AccessLog, DEFAULT)
+            server = Server(services, options=options, guard=guard, access_log=log, **watched, **browsers)
         except ValueError as error:
             raise UsageError(str(error)) from None
         except ImportError as error:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catenet.cli import UsageError, logs
-from catenet.cli.http_app import add_log_arguments, check_log, http_kind, open_access_log, tls_of
+from catenet.cli import UsageError, access_logs, logs
+from catenet.cli.http_app import check_log, http_kind, open_access_log, tls_of
 from catenet.cli.http_proxy import add_proxy_arguments, check_proxy, make_gateway
 from catenet.cli.serving import add_arguments, cannot_listen, run_server
 
@@ -70,7 +70,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sni", action="append", default=[], metavar="FILE", help="another certificate with its key, for its names"
     )
-    add_log_arguments(parser)
+    access_logs.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

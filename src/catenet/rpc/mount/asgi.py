@@ -103,7 +103,7 @@ class AsgiApp(MountedApp[App]):
         self._keep(key, head)
         request = MountedRequest(dispatch, self._loops.of(loop), loop, lambda: peer_of_scope(scope), now)
         request.stream.expects = head.get(b"expect") is not None
-        request.begin(found, found.plan.message is not None)
+        request.begin(found, head, found.plan.message is not None)
         reading = loop.create_task(_read(request, receive))
         try:
             await _write(request, reading, send)

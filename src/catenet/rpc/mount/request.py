@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
-from catenet.http.message import Fields, ResponseHead, list_size
+from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Deadlines
 from catenet.net.eager_task import Runner
@@ -103,12 +103,12 @@ class MountedRequest:
 
     # As the other server sees it.
 
-    def begin(self, route: Route, end: bool) -> None:
+    def begin(self, route: Route, head: RequestHead, end: bool) -> None:
         """Begin the call; `end`: no body follows."""
         self.stream.remote_open = not end
         self.whole = end
         self.trails = route.plan.wire.name == "grpc"
-        self.soon(begin_call, self, self.stream, route, end)
+        self.soon(begin_call, self, self.stream, route, head, end)
 
     def soon(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call a function of the call outside of any task, after what has been said before."""

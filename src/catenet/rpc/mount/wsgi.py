@@ -73,7 +73,7 @@ class WsgiApp(MountedApp[App]):
         if isinstance(found, Answer):
             self._dispatch.refuse(head, found)
             return _send(found, environ, start_response)
-        return _Exchange(self._dispatch, self._loops, self.loop(), found, environ, began).run(start_response)
+        return _Exchange(self._dispatch, self._loops, self.loop(), found, head, environ, began).run(start_response)
 
     def _route(self, head: RequestHead, environ: Environ) -> Route | Answer:
         found = self._dispatch.route(head, 1)
@@ -96,12 +96,20 @@ class _Exchange:
     """One call, seen from the thread of the server."""
 
     def __init__(
-        self, dispatch: Dispatch, loops: Loops, thread: LoopThread, route: Route, environ: Environ, began: float
+        self,
+        dispatch: Dispatch,
+        loops: Loops,
+        thread: LoopThread,
+        route: Route,
+        head: RequestHead,
+        environ: Environ,
+        began: float,
     ) -> None:
         self._dispatch = dispatch
         self._loops = loops
         self._thread = thread
         self._route = route
+        self._head = head
         self._environ = environ
         self._began = began
         self._request: MountedRequest | None = None
@@ -147,7 +155,7 @@ class _Exchange:
         environ = self._environ
         request = MountedRequest(self._dispatch, self._loops.of(loop), loop, lambda: peer_of_environ(environ), now)
         self._request = request
-        request.begin(self._route, self._route.plan.message is not None)
+        request.begin(self._route, self._head, self._route.plan.message is not None)
         return await self._more(data, end)
 
     async def _more(self, data: bytes, end: bool) -> Output | None:

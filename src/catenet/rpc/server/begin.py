@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from catenet.http.message import RequestHead
 from catenet.http.stream import Stream
 from catenet.rpc.server.call import ServerCall
 from catenet.rpc.server.guarded import GuardedCall
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["begin_call"]
 
 
-def begin_call(connection: Carrier, stream: Stream, route: Route, end: bool) -> None:
+def begin_call(connection: Carrier, stream: Stream, route: Route, head: RequestHead, end: bool) -> None:
     """Begin the call that a request is; `end`: nothing follows its head."""
     connection.counters.started += 1
-    gate, meter = route.binding.gate, route.binding.meter  # a guard may change, and routes are kept with heads
+    gate, watch = route.binding.gate, route.binding.watch  # a guard may change, and routes are kept with heads
     if gate is None:
-        call = ServerCall(connection, stream, route) if meter is None else MeasuredCall(connection, stream, route)
+        call = ServerCall(connection, stream, route) if watch is None else MeasuredCall(connection, stream, route)
         stream.owner = call
-        if meter is not None and isinstance(call, MeasuredCall):
-            call.measure(meter)
+        if watch is not None and isinstance(call, MeasuredCall):
+            call.measure(watch, head)
         call.open(end)
         return
-    kind = GuardedCall if meter is None else MeasuredGuardedCall
+    kind = GuardedCall if watch is None else MeasuredGuardedCall
     stream.owner = guarded = kind(connection, stream, route, gate)
-    if meter is not None and isinstance(guarded, MeasuredGuardedCall):
-        guarded.measure(meter)
+    if watch is not None and isinstance(guarded, MeasuredGuardedCall):
+        guarded.measure(watch, head)
     guarded.start(end)

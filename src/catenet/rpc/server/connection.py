@@ -16,6 +16,7 @@ from catenet.net.accept import Slot
 from catenet.net.sockopts import watch_peer
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
+from catenet.rpc.server.access_log import Entry
 from catenet.rpc.server.begin import begin_call
 from catenet.rpc.server.peers import peer_of
 from catenet.rpc.server.route import Route
@@ -63,10 +64,12 @@ class ServerConnection(ServingProtocol):
         super().on_failed(error)
 
     def on_refused(self, refusal: Refusal) -> None:
-        """What was no request is in the access log of the application; calls are not."""
-        app, head = self.server.app, refusal.head
+        """What was no request is in the access log of the application; what was meant for the services in theirs."""
+        app, head, log = self.server.app, refusal.head, self.server.access_log
         if app is not None and (head is None or not self.server.is_call(head)):
             app.note_refusal(self, refusal)
+        elif log is not None:
+            log.write(Entry.of_refusal(refusal, self.peer))
 
     def may_wait(self, stream: Stream) -> bool:
         """Calls have deadlines and keepalive; what an application answers beside them is to be read."""
@@ -101,13 +104,13 @@ class ServerConnection(ServingProtocol):
         if self.running >= self.shared.http.max_streams and self.is_crowded(stream, head):
             self.counters.started += 1
             return
-        begin_call(self, stream, route, end)
+        begin_call(self, stream, route, head, end)
 
     def _answer(self, stream: Stream, head: RequestHead, answer: Answer) -> None:
         stream.owner = IGNORE
         body = b"" if head.method == b"HEAD" else answer.body
         self.core.send_reply(stream, answer.head, body, answer.trailers)
-        self.server.refuse(head, answer)
+        self.server.refuse(head, answer, self.peer)
 
     @property
     def peer(self) -> Peer:

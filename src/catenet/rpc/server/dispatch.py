@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from catenet.http.message import RequestHead, ResponseHead
+from catenet.rpc.model.context import Peer
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.local_names import check_hosts, of_another_site
@@ -14,16 +15,20 @@ from catenet.rpc.model.metrics import Meters
 from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
+from catenet.rpc.server.access_log import AccessLog, Entry
 from catenet.rpc.server.options import Counters, ServerOptions
 from catenet.rpc.server.route import Binding, Route, bind_service
+from catenet.rpc.server.watch import Watch
 
 __all__ = ["Dispatch"]
+
+_UNKNOWN = Peer("")
 
 
 class Dispatch:
     """Implementations of services by the paths of their methods. `assembling`: bytes of messages that are incomplete.
 
-    `interceptors`, `guard`, `browser_hosts` and `metrics` as `Server` has them.
+    `interceptors`, `guard`, `browser_hosts`, `metrics` and `access_log` as `Server` has them.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class Dispatch:
         browser_hosts: Collection[str] | None = None,
         guard: Guard | None = None,
         metrics: Meters | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.metrics = metrics
+        self.access_log = access_log
         self.options = options or ServerOptions()
         self.counters = Counters()
         self.failures = FailureLog()
@@ -59,9 +66,10 @@ class Dispatch:
         taken = self._bindings.keys() & bindings.keys()
         if taken:
             raise ValueError(f"{min(taken)[1:]} is implemented twice")
-        if self.metrics is not None:
+        if self.metrics is not None or self.access_log is not None:
             for binding in bindings.values():
-                binding.meter = self.metrics.method(binding.method.full_name)
+                meter = None if self.metrics is None else self.metrics.method(binding.method.full_name)
+                binding.watch = Watch(meter, self.access_log)
         self._bindings.update(bindings)
         self.services.append(implementation.__service__)
         self._implementations.append(implementation)
@@ -91,12 +99,15 @@ class Dispatch:
             return True
         return (head.get(b"content-type") or b"").startswith(b"application/grpc")
 
-    def refuse(self, head: RequestHead, answer: Answer) -> None:
-        """Count a request that becomes no call."""
+    def refuse(self, head: RequestHead, answer: Answer, peer: Peer = _UNKNOWN) -> None:
+        """Count a request that becomes no call, and note it in the access log."""
         self.counters.refused += 1
+        path = head.path.partition(b"?")[0].decode("latin-1")
+        status = answer.head.status
         if self.metrics is not None:
-            path = head.path.partition(b"?")[0].decode("latin-1")
-            self.metrics.refuse(answer.head.status, path in self._bindings)
+            self.metrics.refuse(status, path in self._bindings)
+        if self.access_log is not None:
+            self.access_log.write(Entry(head, peer, path[1:], status=status, sent=len(answer.body)))
 
     def binding(self, path: str) -> Binding | None:
         """Return what serves a path, or None."""

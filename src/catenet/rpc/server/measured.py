@@ -1,15 +1,17 @@
-"""Calls that are counted: when they begin, how they end, how long that took and how large their messages were."""
+"""Calls that are counted or logged: how they end, how long that took and how large their messages were."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from catenet.http.events import StreamReset
-from catenet.rpc.model.metrics import Meter
+from catenet.http.message import RequestHead
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.protocols.framing import Frame
+from catenet.rpc.server.access_log import Entry
 from catenet.rpc.server.call import ServerCall
 from catenet.rpc.server.guarded import GuardedCall
+from catenet.rpc.server.watch import Watch
 
 __all__ = ["MeasuredCall", "MeasuredGuardedCall"]
 
@@ -17,22 +19,25 @@ _ENVELOPE = 5
 
 
 class MeasuredCall(ServerCall):
-    """A `ServerCall` with a meter; what nobody counts is none of these, and costs nothing."""
+    """A `ServerCall` that is watched; what nobody counts or logs is none of these, and costs nothing."""
 
-    _meter: Meter
+    _watch: Watch
+    _head: RequestHead
     _began: float
     _came: int = 0
     _went: int = 0
     _measured: bool = False
 
-    def measure(self, meter: Meter) -> None:
+    def measure(self, watch: Watch, head: RequestHead) -> None:
         """Begin to count, before anything else."""
-        self._meter = meter
+        self._watch = watch
+        self._head = head
         self._began = self._connection.now
         message = self._route.plan.message
         if message is not None:
             self._came = len(message[1])
-        meter.begin()
+        if watch.meter is not None:
+            watch.meter.begin()
 
     def on_data(self, data: bytes, end: bool) -> None:
         """A piece of the request body has come: all of it, perhaps, which then is not taken apart."""
@@ -62,7 +67,10 @@ class MeasuredCall(ServerCall):
         super().on_reset(reset)
 
     def _end(self, error: RpcError | None) -> None:
-        self._ended(Code.OK if error is None else error.code)
+        if error is None:
+            self._ended(Code.OK)
+        else:
+            self._ended(error.code, error.message)
         super()._end(error)
 
     def _finished(self, value: Any, error: BaseException | None) -> None:
@@ -70,12 +78,31 @@ class MeasuredCall(ServerCall):
         if self._over:
             self._ended(Code.OK)
 
-    def _ended(self, code: Code) -> None:
+    def _ended(self, code: Code, message: str = "") -> None:
         """The call is over; it may be said several times, and the first counts."""
         if not self._measured:
             self._measured = True
             seconds = max(self._connection.loop.time() - self._began, 0.0)
-            self._meter.end(code.name, seconds, self._came, self._went)
+            meter, log = self._watch.meter, self._watch.log
+            if meter is not None:
+                meter.end(code.name, seconds, self._came, self._went)
+            if log is not None:
+                log.write(self._entry(code, message, seconds))
+
+    def _entry(self, code: Code, message: str, seconds: float) -> Entry:
+        plan = self._route.plan
+        return Entry(
+            head=self._head,
+            peer=self.peer,
+            method=plan.method.full_name,
+            protocol=plan.wire.name,
+            code=code,
+            message=message,
+            received=self._came,
+            sent=self._went,
+            seconds=seconds,
+            timeout=plan.timeout,
+        )
 
 
 class MeasuredGuardedCall(MeasuredCall, GuardedCall):

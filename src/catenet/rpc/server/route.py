@@ -15,9 +15,9 @@ from catenet.http.message import Fields, ResponseHead
 from catenet.rpc.model.handlers import check_handler, wrong_answer
 from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.method import Kind, ServiceDescriptor
-from catenet.rpc.model.metrics import Meter
 from catenet.rpc.policy.guard import Gate, Guard
 from catenet.rpc.protocols.protocol import AnyMethod, Plan
+from catenet.rpc.server.watch import Watch
 
 if TYPE_CHECKING:
     from catenet.rpc.server.call import ServerCall
@@ -30,10 +30,10 @@ Invoke = Callable[[Any, "ServerCall"], Any]
 class Binding:
     """A method and what implements it. `invoke(request or requests, call)` returns the coroutine that serves it.
 
-    `gate`: what its calls pass before; `meter`: what counts them.
+    `gate`: what its calls pass before; `watch`: what is told how they end.
     """
 
-    __slots__ = ("chain", "gate", "handler", "invoke", "meter", "method")
+    __slots__ = ("chain", "gate", "handler", "invoke", "method", "watch")
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Binding:
     ) -> None:
         self.method = method
         self.gate = gate
-        self.meter: Meter | None = None
+        self.watch: Watch | None = None
         self.chain = chain
         self.handler = handler
         kind = method.kind

@@ -18,6 +18,7 @@ from catenet.rpc.model.metrics import Meters
 from catenet.rpc.model.target import SCHEMES, SESSION_SCHEMES, parse_target
 from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import ServerWire
+from catenet.rpc.server.access_log import AccessLog
 from catenet.rpc.server.connection import ServerConnection
 from catenet.rpc.server.dispatch import Dispatch
 from catenet.rpc.server.options import ServerOptions
@@ -39,6 +40,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
     this machine, or one of these (None: browsers are not looked at).
     `guard` decides which calls begin (docs/rpc-identity.md); it has no say in what the application answers.
     `metrics` counts calls: `catenet.rpc.Metrics`, or `TelemetryMetrics` of `catenet.rpc.services.telemetry`.
+    `access_log` has a line for each call; it closes with the server.
 
     Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
@@ -58,6 +60,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
         browser_hosts: Collection[str] | None = None,
         guard: Guard | None = None,
         metrics: Meters | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         Dispatch.__init__(
             self,
@@ -68,6 +71,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
             browser_hosts=browser_hosts,
             guard=guard,
             metrics=metrics,
+            access_log=access_log,
         )
         StreamServer.__init__(self, self.options)
         self._http: Shared | None = None
@@ -173,6 +177,8 @@ class Server(StreamServer[ServerConnection], Dispatch):
         for _, sessions in self._session_listeners:
             sessions.check(now)
         self.failures.digest(now)
+        if self.access_log is not None:
+            self.access_log.flush()
         if self.app is not None:
             self.app.check(now)
 
@@ -182,6 +188,8 @@ class Server(StreamServer[ServerConnection], Dispatch):
             self._http.runner.close()
             self._http = None
         self.failures.close()
+        if self.access_log is not None:
+            self.access_log.close()
 
     async def __aenter__(self) -> Server:
         return self
