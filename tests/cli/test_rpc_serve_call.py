@@ -134,7 +134,31 @@ def test_list_and_describe(server, capsys):
     assert "stream hiscore.Score) returns (stream hiscore.Rank);" in rpc(capsys, "describe", server[0], "HiScore")[1]
     assert "option idempotency_level = NO_SIDE_EFFECTS;" in rpc(capsys, "describe", server[0], "HiScore.Get")[1]
     assert "google.protobuf.Timestamp when = 4;" in rpc(capsys, "describe", server[0], "hiscore.Score")[1]
+    assert "google.protobuf.Timestamp when = 4;" in rpc(capsys, "describe", server[0], "Score")[1]
     assert rpc(capsys, "describe", server[0])[1].count("service ") == 4
+
+
+def test_a_token_in_plain_text_is_warned_of(server, capsys):
+    warning = "catenet: warning: authorization goes to {} in plain text"
+    for url, warned in ((server[0], True), (server[1], False)):
+        for words in (["--token", "secret"], ["-H", "Authorization: Basic x"]):
+            status, out, err = rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', *words)
+            assert status == 0 and json.loads(out)["points"] == "1" and "secret" not in err
+            assert err.startswith(warning.format(url)) if warned else not err
+
+
+def test_tls_to_a_plain_port_and_plain_text_to_one_with_tls(tmp_path, capsys, server):
+    status, out, err = rpc(capsys, "list", server[0].replace("tcp", "tls"))
+    assert (status, out) == (1, "") and "TLS: wrong version number; the peer does not seem to speak TLS" in err
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    with serving(tmp_path, "--listen", "tls://localhost:0", "--cert", "server.pem") as (process, urls):
+        for words in ([], ["--protocol", "connect", "--http1"]):
+            status, out, err = rpc(capsys, "list", urls[0].replace("tls", "tcp"), *words)
+            assert (status, out) == (1, "") and "TLS" in err and err.count("\n") == 1, err
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "a client does not speak TLS where this server does" in process.stderr.read()
 
 
 WIRES = [
@@ -266,7 +290,8 @@ def test_a_failed_call_is_told_with_its_details(server, capsys):
             f"--service-config {PROTO}: service config: ",
         ),
         (["list", "{url}", "--service-config", sys.executable], "not JSON: no UTF-8"),
-        (["describe", "{url}", "hiscore.Nope"], "no service 'hiscore.Nope'"),
+        (["describe", "{url}", "hiscore.Scor"], "no service or type 'hiscore.Scor'; do you mean hiscore.Score?"),
+        (["describe", "{url}", "Summary"], "no service or type 'Summary'; do you mean LoadSummary?"),
         (["serve", "scores"], "write MODULE:NAME"),
         (["serve", "no_such_module:X"], "ModuleNotFoundError"),
         (["serve", "json:dumbs"], "module json has no 'dumbs'; do you mean dumps?"),
@@ -690,3 +715,10 @@ WRONG_SESSIONS = [
 def test_what_cannot_be_said_of_sessions(capsys, arguments, text):
     status, _, err = rpc(capsys, *arguments)
     assert (status, err.count("\n")) == (2, 1) and text in err, err
+
+
+def test_cors_that_cannot_be(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scores.py").write_text(SCORES.replace("VERSION", "1"))
+    assert main(["rpc", "serve", str(PROTO), "scores:HiScore", "--cors", "shop.example"]) == 2
+    assert "'shop.example' is no origin; write https://shop.example" in capsys.readouterr().err

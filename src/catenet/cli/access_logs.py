@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import IO, Any, TypeVar
@@ -28,8 +27,7 @@ def check(args: argparse.Namespace, make: Callable[..., Log], default: Sequence[
     if args.log_fields and not args.access_log:
         args.access_log = "-"
     if args.access_log:
-        tried = argparse.Namespace(**{**vars(args), "access_log": os.devnull})
-        log = open_log(tried, make, default)
+        log = open_log(args, make, default)  # also makes the file, before anything else is done
         if log is not None:
             log.close()
 

@@ -15,6 +15,7 @@ from catenet.cli import Parser, UsageError
 from catenet.cli.arguments import duration
 from catenet.cli.rpc_sessions import add_session_arguments, session_options
 from catenet.net import TlsError, client_context
+from catenet.net.target import Target
 from catenet.net.tls_source import TlsSource
 from catenet.printable import complain, printable_json
 
@@ -110,10 +111,20 @@ async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Wor
                 raise UsageError(f"--spiffe: {error}") from None
         await stack.enter_async_context(channel)
         options: dict[str, Any] = {"metadata": metadata(args)}
+        _warn_of_plain_text(args, channel.target, options["metadata"])
         if args.timeout is not None:
             options["timeout"] = args.timeout
         catalog: Catalog = FileCatalog(files) if files else ReflectionCatalog(channel, **options)
         return await work(channel, catalog)
+
+
+def _warn_of_plain_text(args: argparse.Namespace, target: Target, pairs: list[tuple[str, str | bytes]]) -> None:
+    """Say so when what proves who calls goes over a network unencrypted."""
+    secret = next((name for name, _ in pairs if name in ("authorization", "cookie", "x-api-key")), None)
+    if secret is not None and not target.tls and not target.unix:
+        complain(
+            f"catenet: warning: {secret} goes to {args.url} in plain text; over tls:// nobody on the way can read it"
+        )
 
 
 def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:

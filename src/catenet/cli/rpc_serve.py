@@ -76,6 +76,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="let pages under this name of the server call (repeat; default: names of this machine, if only it can)",
     )
     parser.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of another site call, as https://shop.example (repeat; *: of all)",
+    )
+    parser.add_argument(
         "--reflection",
         action=argparse.BooleanOptionalAction,
         help="tell which services there are (default: where only this machine can call)",
@@ -170,6 +177,7 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
     from catenet.net.tuning import keep_large_blocks
     from catenet.rpc import Metrics, Server
     from catenet.rpc.server.access_log import DEFAULT, AccessLog
+    from catenet.rpc.server.cors import Cors
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()
@@ -184,7 +192,8 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
             options = replace(rpc_options(args), session=session_options(args))
             guard, browsers = _guard(args), _browsers(args, services, placement)
             log = access_logs.open_log(args, AccessLog, DEFAULT)
-            server = Server(services, options=options, guard=guard, access_log=log, **watched, **browsers)
+            cors = Cors(args.cors) if args.cors else None
+            server = Server(services, options=options, guard=guard, cors=cors, access_log=log, **watched, **browsers)
         except ValueError as error:
             raise UsageError(str(error)) from None
         except ImportError as error:

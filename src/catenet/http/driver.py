@@ -167,9 +167,13 @@ class HttpProtocol(StreamDriver, Generic[H]):
         """Every stream has ended."""
         self.transport = None
         if self.version_known:
-            self._break_off(StreamReset(ErrorCode.CONNECT_ERROR, str(error or "the connection was lost")))
+            self._break_off(StreamReset(ErrorCode.CONNECT_ERROR, str(error or self.loss())))
         super().connection_lost(error)
         self.on_closed(error)
+
+    def loss(self) -> str:
+        """Return what is said of a connection that ended without an error."""
+        return "the connection was lost"
 
     def _break_off(self, reset: StreamReset) -> None:
         core = self.core

@@ -17,7 +17,7 @@ from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.events import Refusal, StreamReset
-from catenet.http.h1.connection import H1Connection
+from catenet.http.h1.connection import THIS_IS_TLS, H1Connection
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
 from catenet.http.h2.blocks import Memos
@@ -33,6 +33,7 @@ from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.local_peer import LocalPeer, local_peer
 from catenet.net.monitor import Late, PeerMonitor
+from catenet.net.notice import Notice
 from catenet.net.parking import ParkedConnection
 from catenet.net.settled import Settled
 from catenet.net.turns import FEW, Turns
@@ -67,6 +68,7 @@ class Shared(monitor.Shared):
         self.turns = Turns(loop)
         self.memos = Memos()
         self.h1_memo = H1Memo()
+        self.plain = Notice()
 
 
 class Keeper(Protocol):
@@ -240,6 +242,8 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After a drain's pong the last stream is known."""
         if isinstance(value, Refusal):
+            if value.message == THIS_IS_TLS:
+                self.shared.plain.warn(self.loop.time(), "a client speaks TLS where this server does not")
             self.on_refused(value)
         self.close_if_idle()
 

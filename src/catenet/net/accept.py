@@ -24,6 +24,7 @@ from catenet.net.callbacks import Callbacks
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 from catenet.net.opening import when_open
+from catenet.net.tls import is_plain
 from catenet.net.tls_source import TlsSource, context_now
 
 __all__ = ["Acceptor", "Places", "Slot"]
@@ -86,6 +87,7 @@ class Acceptor:
         self._retry: asyncio.TimerHandle | None = None
         self._notice = Notice()
         self._failed = Notice()
+        self._plain = Notice()
 
     @property
     def full(self) -> bool:
@@ -194,8 +196,10 @@ class Acceptor:
                 # asyncio does it for sockets that name their protocol, which accepted ones do not.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(lambda: cast(asyncio.Protocol, protocol), sock, **terms)
-        except OSError:  # ssl.SSLError, TimeoutError, ConnectionError among them
+        except OSError as error:  # ssl.SSLError, TimeoutError, ConnectionError among them
             slot.release()
+            if is_plain(error):
+                self._plain.warn(self._loop.time(), "a client does not speak TLS where this server does")
         except BaseException:
             slot.release()
             raise

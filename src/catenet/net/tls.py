@@ -11,10 +11,18 @@ from pathlib import Path
 
 from catenet.printable import printable
 
-__all__ = ["Certificates", "TlsError", "client_context", "explain", "server_context"]
+__all__ = ["Certificates", "TlsError", "client_context", "explain", "is_plain", "server_context"]
 
 logger = logging.getLogger("catenet.net")
 
+_NOT_TLS = (
+    "HTTP_REQUEST",
+    "HTTPS_PROXY_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+    "WRONG_VERSION_NUMBER",
+)
+"""What OpenSSL says of a first record that is none."""
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
 _PEM = re.compile(rb"-----BEGIN ([^-\n]*)-----")
 _PLACE = re.compile(r"\s*\(_ssl\.c:\d+\)$")
@@ -153,13 +161,19 @@ def client_context(
     return context
 
 
+def is_plain(error: Exception) -> bool:
+    """Whether a handshake has failed because what came was no TLS."""
+    return isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS
+
+
 def explain(error: Exception) -> str:
     """Return what an `OSError` or `ssl.SSLError` says, in one line and without the place in CPython's source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         text = str(error.strerror or error.reason or error.args[-1])
-        return "TLS: " + _PLACE.sub("", _PREFIX.sub("", text)).replace("_", " ").lower()
+        hint = "; the peer does not seem to speak TLS" if is_plain(error) else ""
+        return "TLS: " + _PLACE.sub("", _PREFIX.sub("", text)).replace("_", " ").lower() + hint
     if isinstance(error, OSError) and error.errno is not None:
         # An event loop puts its own words there; numbers below 0 are those of getaddrinfo.
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

@@ -41,6 +41,31 @@ async def name_served(port, name, authority, alpn=()):
     return names[0], chosen
 
 
+def test_who_does_not_speak_what_the_server_does(run, authority, tmp_path, caplog):
+    """Both are told in the log: plain text where TLS is spoken, and TLS where it is not."""
+
+    async def main():
+        pair = write(authority, tmp_path / "a.pem", "localhost")
+        async with (
+            await serve(answer, "https://127.0.0.1:0", tls=Certificates([pair])) as tls,
+            await serve(answer, "http://127.0.0.1:0") as plain,
+        ):
+            port = int(plain.urls[0].rpartition(":")[2])
+            with pytest.raises(ssl.SSLError):
+                await name_served(port, "localhost", authority)
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(tls.urls[0].rpartition(":")[2]))
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+    run(main())
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "a client speaks TLS where this server does not",
+        "a client does not speak TLS where this server does",
+    ]
+
+
 @pytest.mark.parametrize("http2", [False, True])
 def test_the_version_is_negotiated(run, authority, tmp_path, http2):
     async def main():

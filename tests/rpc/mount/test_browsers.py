@@ -10,6 +10,7 @@ from echoservice import NAME, SAY, Echo, text
 
 from catenet.http.server.server import serve
 from catenet.rpc import AsgiApp, Channel, ChannelOptions, Idempotency, Kind, Method, Server, ServiceDescriptor
+from catenet.rpc.server.cors import Cors
 
 SAFE = Method(NAME, "Safe", Kind.UNARY, SAY.request, SAY.response, Idempotency.NO_SIDE_EFFECTS)
 OTHER = "http://other.example"
@@ -120,6 +121,48 @@ def test_the_cors_of_an_application_holds_for_the_services():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("origins", [[OTHER], ["*"], ["https://more.example:8443", OTHER.upper()]])
+def test_the_cors_of_a_server(origins):
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-own"}
+    path = f"/{SAY.full_name}"
+    named = "*" if origins == ["*"] else OTHER
+
+    async def main():
+        async with Server([Asked()], cors=Cors(origins), browser_hosts=["shop.example"]) as server:
+            url = (await server.listen("tcp://127.0.0.1:0")).url
+            async with httpx.AsyncClient(base_url=url.replace("tcp", "http")) as client:
+                preflight = await client.options(path, headers={"origin": OTHER, **asked})
+                assert preflight.status_code == 204 and not preflight.content
+                assert preflight.headers["access-control-allow-origin"] == named
+                assert preflight.headers["access-control-allow-headers"] == "content-type,x-own"
+                for said in ("hello", "fail:NOT_FOUND"):
+                    answer = await client.post(path, json=said, headers={"origin": OTHER})
+                    assert answer.status_code == (200 if said == "hello" else 404)
+                    assert answer.headers["access-control-allow-origin"] == named
+                    assert answer.headers["access-control-expose-headers"] == "*"
+                    assert answer.headers.get("vary") == (None if named == "*" else "origin")
+                strange = {"origin": "http://evil.example"}
+                refused = await client.options(path, headers={**strange, **asked})
+                if named == "*":
+                    assert refused.status_code == 204
+                else:
+                    assert refused.status_code == 403 and "access-control-allow-origin" not in refused.headers
+                    assert (await client.post(path, json="hello", headers=strange)).status_code == 403
+                assert (await client.post(path, json="hello")).json() == "hello"  # no browser
+            for options in (ChannelOptions(protocol="grpc-web"), ChannelOptions()):
+                async with Channel(url, options=options) as channel:
+                    own = [("origin", OTHER)] if options.protocol != "grpc" else []
+                    assert (await channel.unary(SAY, text("hello"), metadata=own)).value == "hello"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "ftp://x", "", "null", "https://"])
+def test_what_is_no_origin(origin):
+    with pytest.raises(ValueError, match=r"is no origin; write https://shop\.example"):
+        Cors([origin])
+
+
 SCRIPT = """
 const json = {"content-type": "application/json"};
 const tries = {
@@ -150,7 +193,7 @@ window.found = {};
 
 @pytest.mark.peer("chromium")
 @pytest.mark.slow(15)
-@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("allowed", ["", "application", "server"])
 def test_pages_of_other_sites_in_chromium(allowed):
     """Two ports are two sites to a browser; what is refused here, it refuses after having looked at our answers."""
     from tests.http.browser import driven
@@ -174,6 +217,10 @@ def test_pages_of_other_sites_in_chromium(allowed):
         async with await serve(page, "http://127.0.0.1:0", interface="asgi") as other:
             origin = other.urls[0]
             app = AsgiApp([echo])
+            if allowed == "server":
+                async with Server([echo], cors=Cors([origin])) as server:
+                    url = (await server.listen("tcp://127.0.0.1:0")).url
+                    return await asyncio.to_thread(drive, origin, url.replace("tcp", "http"))
             if allowed:
                 from starlette.middleware.cors import CORSMiddleware
 

@@ -62,7 +62,8 @@ def test_tls(policy, tmp_path):
         async with http1_server() as port:
             plain = await error_of(f"tls://127.0.0.1:{port}", policy)
         assert plain.code is Code.UNAVAILABLE
-        assert plain.message == f"cannot connect to 127.0.0.1:{port}: TLS: wrong version number"
+        hint = "the peer does not seem to speak TLS"
+        assert plain.message == f"cannot connect to 127.0.0.1:{port}: TLS: wrong version number; {hint}"
         server = Server()
         url = (await server.listen("tls://127.0.0.1:0", tls=server_context(str(chain)))).url
         unknown = await error_of(url, policy)

@@ -27,6 +27,7 @@ __all__ = ["ClientConnection", "Dial"]
 _PING = b"keepaliv"
 _TOO_MANY_PINGS = b"too_many_pings"
 _HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
+SILENT = "the server closed the connection at once, as one does that expects TLS"
 _FRESH = 0.01
 """Seconds for which a connection that was just in use is taken to be still open."""
 
@@ -53,8 +54,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     """Carries requests; tells `on_change` that its state has changed, `on_room`, if set, that one may be over."""
 
     __slots__ = (
-        "_dial", "_pinged", "_poll", "_retired", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
-        "on_room",
+        "_dial", "_pinged", "_plain", "_poll", "_retired", "_settled", "deadlines", "endpoint", "error", "kept",
+        "on_change", "on_room",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
@@ -67,6 +68,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._pinged: float | None = None
+        self._plain = False
         self._retired = False
         self._poll: select.poll | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -74,8 +76,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS has chosen a protocol; without it whoever dialled has."""
         dial = self._dial
-        http1 = self.speaks_http1(transport)
-        if http1:
+        self._plain = transport.get_extra_info("ssl_object") is None
+        if self.speaks_http1(transport):
             self.choose(H1Connection(True, dial.limits, dial.h1_memo))
         else:
             self.choose(Connection(True, dial.limits, dial.memos))
@@ -117,11 +119,23 @@ class ClientConnection(HttpProtocol[ResponseHead]):
 
     def on_closed(self, error: Exception | None) -> None:
         """Nothing goes through here any more."""
-        if error is not None and not self.error:
-            self.error = str(error)
+        if not self.error:
+            self.error = str(error) if error is not None else "" if self._has_spoken() else SILENT
         self.deadlines.close()
         self._end_settling()
         self._changed()
+
+    def eof_received(self) -> bool:
+        """A server that has said nothing will not answer any more: the transport closes."""
+        return self._has_spoken() and super().eof_received()
+
+    def loss(self) -> str:
+        """Return what is said of a connection that ended without an error."""
+        return super().loss() if self._has_spoken() else SILENT
+
+    def _has_spoken(self) -> bool:
+        """Whether anything has come, TLS included."""
+        return self.received > 0 or not self._plain
 
     async def wait_for_settings(self, deadline: float | None) -> None:
         """Wait for the server's first SETTINGS, or for the end of the connection. Raises `TimeoutError`."""

@@ -18,11 +18,12 @@ from catenet.http.limits import Limits
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
-__all__ = ["H1Connection"]
+__all__ = ["THIS_IS_TLS", "H1Connection"]
 
 _BUFFER_LIMIT = 64 << 10
 _NOTHING = Body(0, 0)
 _FEW_PIECES, _SMALL_PIECE = 4, 2048
+THIS_IS_TLS = "this is TLS, not HTTP"
 _BEGINNING = 8
 """Bytes that tell whether a head can be HTTP/1."""
 
@@ -341,7 +342,7 @@ class H1Connection(Ending):
             raise HttpError("head is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
         beginning = buffer[start : start + _BEGINNING]
         if not can_begin(beginning, not self.is_client):
-            raise HttpError("this is TLS, not HTTP" if beginning[:2] == b"\x16\x03" else "this is not HTTP/1.1")
+            raise HttpError(THIS_IS_TLS if beginning[:2] == b"\x16\x03" else "this is not HTTP/1.1")
         # Most smugglers' heads never have CRLF CRLF.
         if buffer.find(b"\n\n", search) >= 0 or buffer.find(b"\n\r\n", search) >= 0:
             raise HttpError("bare LF in a head")

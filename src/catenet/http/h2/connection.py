@@ -270,6 +270,8 @@ class Connection(Blocks):
     def _oversized(self, data: bytes, size: int) -> HttpError:
         if self._expect_settings and self.is_client and data.startswith(b"HTTP/1."):
             return HttpError("the server speaks HTTP/1.1 and not HTTP/2")
+        if self._expect_settings and self.is_client and data.startswith(b"\x15\x03"):  # an alert
+            return HttpError("the server speaks TLS")
         return HttpError(f"frame of {size} bytes", ErrorCode.FRAME_SIZE_ERROR)
 
     def _on_data(self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int) -> None:

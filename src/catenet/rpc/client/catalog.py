@@ -37,6 +37,9 @@ class Catalog(Protocol):
     async def services(self) -> Sequence[str]:
         """Return the full names of the services, sorted."""
 
+    async def types(self) -> Sequence[str]:
+        """Return the full names of messages and enums in the files of the services, sorted."""
+
     async def load(self, symbol: str) -> DescriptorPool:
         """Return a pool that has the symbol. Raises `UnknownName`."""
 
@@ -47,7 +50,8 @@ class FileCatalog:
     def __init__(self, files: Iterable[FileDescriptorProto]) -> None:
         self._pool = DescriptorPool()
         names = []
-        for file in files:
+        self._described = list(files)
+        for file in self._described:
             self._pool.AddSerializedFile(file.SerializeToString())
             prefix = f"{file.package}." if file.package else ""
             names += [prefix + service.name for service in file.service]
@@ -56,6 +60,10 @@ class FileCatalog:
     async def services(self) -> Sequence[str]:
         """Return the services of all files."""
         return self._services
+
+    async def types(self) -> Sequence[str]:
+        """Return the types of all files."""
+        return _types_of(self._described)
 
     async def load(self, symbol: str) -> DescriptorPool:
         """Return the pool, whatever is asked for."""
@@ -83,6 +91,10 @@ class ReflectionCatalog:
         """Return the services that the server lists."""
         (response,) = await self._ask({"list_services": "*"})
         return sorted(item.name for item in response.list_services_response.service)
+
+    async def types(self) -> Sequence[str]:
+        """Return the types of the files of all services."""
+        return _types_of(await self.files())
 
     async def load(self, symbol: str) -> DescriptorPool:
         """Fetch the file that defines the symbol and what that imports."""
@@ -195,16 +207,45 @@ async def find_symbol(catalog: Catalog, name: str) -> Any:
     if service is not None and service.descriptor is not None:
         method = await find_method(catalog, f"{service.name}/{member}")
         return service.descriptor.methods_by_name[method.name]
+    found = await _find_type(catalog, symbol)
+    if found is not None:
+        return found
+    types = await catalog.types()
+    matches = [full for full in types if full.rpartition(".")[2] == symbol]
+    if len(matches) == 1:
+        return await _find_type(catalog, matches[0])
+    names = [*await catalog.services(), *(matches or types)]
+    raise UnknownName(_no_such("service or type", name, names, lambda full: full.rpartition(".")[2])) from failure
+
+
+async def _find_type(catalog: Catalog, name: str) -> Any:
+    """Return the descriptor of a message or an enum, or None."""
     try:
-        pool = await catalog.load(symbol)
+        pool = await catalog.load(name)
     except UnknownName:
-        raise failure from None
+        return None
     for find in (pool.FindMessageTypeByName, pool.FindEnumTypeByName):
         try:
-            return find(symbol)
+            return find(name)
         except KeyError:
             continue
-    raise failure
+    return None
+
+
+def _types_of(files: Iterable[FileDescriptorProto]) -> list[str]:
+    """Names of messages and enums, nested ones too; not those that stand for the entries of a map."""
+    names: list[str] = []
+
+    def add(prefix: str, scope: Any, messages: Iterable[Any]) -> None:
+        names.extend(prefix + enum.name for enum in scope.enum_type)
+        for message in messages:
+            if not message.options.map_entry:
+                names.append(prefix + message.name)
+                add(f"{prefix}{message.name}.", message, message.nested_type)
+
+    for file in files:
+        add(f"{file.package}." if file.package else "", file, file.message_type)
+    return sorted(names)
 
 
 def _no_such(what: str, name: str, names: Sequence[str], short: Callable[[str], str]) -> str:

@@ -500,13 +500,13 @@ class ServerCall(Context, Producer):
 
     def _send_answer(self, answer: Answer) -> None:
         stream = self._stream
-        self._connection.core.send_reply(stream, answer.head, answer.body, answer.trailers)
+        self._connection.core.send_reply(stream, self._route.shown(answer.head), answer.body, answer.trailers)
         stream.owner = IGNORE
 
     def _send_head(self) -> None:
         route = self._route
         head = route.plan.wire.start(route.plan, self._initial, self._compression_name())
-        self._connection.core.send_head(self._stream, head)
+        self._connection.core.send_head(self._stream, route.shown(head))
         self._head_sent = True
 
     def _begin_response(self) -> None:

@@ -16,6 +16,7 @@ from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.access_log import AccessLog, Entry
+from catenet.rpc.server.cors import Cors
 from catenet.rpc.server.options import Counters, ServerOptions
 from catenet.rpc.server.route import Binding, Route, bind_service
 from catenet.rpc.server.watch import Watch
@@ -28,7 +29,7 @@ _UNKNOWN = Peer("")
 class Dispatch:
     """Implementations of services by the paths of their methods. `assembling`: bytes of messages that are incomplete.
 
-    `interceptors`, `guard`, `browser_hosts`, `metrics` and `access_log` as `Server` has them.
+    `interceptors`, `guard`, `browser_hosts`, `cors`, `metrics` and `access_log` as `Server` has them.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Dispatch:
         guard: Guard | None = None,
         metrics: Meters | None = None,
         access_log: AccessLog | None = None,
+        cors: Cors | None = None,
     ) -> None:
+        self.cors = cors
         self.metrics = metrics
         self.access_log = access_log
         self.options = options or ServerOptions()
@@ -115,7 +118,11 @@ class Dispatch:
 
     def route(self, head: RequestHead, http_version: int) -> Route | Answer:
         """Work out what serves a head, and note it there if the head is one that may come again."""
-        if self._browser_hosts is not None and of_another_site(head, self._browser_hosts):
+        cors = self.cors
+        if cors is not None and (answer := cors.answer(head)) is not None:
+            return answer
+        allowed = cors is not None and cors.allows(head)
+        if not allowed and self._browser_hosts is not None and of_another_site(head, self._browser_hosts):
             return Answer(ResponseHead(403, ((b"content-type", b"text/plain"),)), b"not for pages of other sites\n")
         wire = next((wire for wire in self._wires if wire.recognises(head)), None)
         if wire is None:
@@ -127,6 +134,7 @@ class Dispatch:
             return plan if isinstance(plan, Answer) else not_found(head, self._bindings)
         options = self.options
         limits = (options.max_receive, options.max_send)
-        route = Route(plan, binding, options.codecs, options.compressions, limits, options.compression)
+        extra = () if cors is None else cors.fields(head)
+        route = Route(plan, binding, options.codecs, options.compressions, limits, options.compression, extra)
         head.note = route
         return route

@@ -191,7 +191,7 @@ class Route:
 
     `quick` (in an envelope) and `quick_bare` (without): the request is a single message that nobody intercepts,
     which may be decoded straight from DATA. `constant_reply`: head and trailers of an uncompressed response without
-    metadata that nobody intercepts, and whether its message has an envelope.
+    metadata that nobody intercepts, and whether its message has an envelope. `extra`: what all heads of responses get.
     """
 
     __slots__ = (
@@ -203,6 +203,7 @@ class Route:
         "decode",
         "decompress",
         "encode",
+        "extra",
         "limit",
         "plan",
         "quick",
@@ -222,8 +223,10 @@ class Route:
         compressions: Mapping[str, Compression],
         limits: tuple[int, int],
         compression: str,
+        extra: Fields = (),
     ) -> None:
         self.plan = plan
+        self.extra = extra
         self.binding = binding
         self.chain = binding.chain
         codec = codecs[plan.codec]
@@ -241,17 +244,20 @@ class Route:
         self.compression = compression if compression in plan.accepts else "identity"
         self.constant_reply: tuple[ResponseHead, Fields | None, bool] | None = None
         if not self.streams_out and not self.chain.response and self.compression == "identity":
-            self.constant_reply = _constant_reply(plan)
+            self.constant_reply = self._constant_reply()
 
         def compress(name: str, payload: bytes) -> bytes:
             return compressions[name].compress(payload)
 
         self.compress = compress
 
+    def shown(self, head: ResponseHead) -> ResponseHead:
+        """Return the head of a response with what all of them get."""
+        return ResponseHead(head.status, head.fields + self.extra) if self.extra else head
 
-def _constant_reply(plan: Plan) -> tuple[ResponseHead, Fields | None, bool] | None:
-    """Learn from the reply with an empty message what is the same in all; None if the rest is not the message alone."""
-    empty = plan.wire.whole(plan, (), b"", "identity", None, ())
-    if empty.body not in (b"", bytes(5)):
-        return None
-    return empty.head, empty.trailers, empty.body != b""
+    def _constant_reply(self) -> tuple[ResponseHead, Fields | None, bool] | None:
+        """Learn from the reply with an empty message what is the same in all; None if more than the message differs."""
+        empty = self.plan.wire.whole(self.plan, (), b"", "identity", None, ())
+        if empty.body not in (b"", bytes(5)):
+            return None
+        return self.shown(empty.head), empty.trailers, empty.body != b""

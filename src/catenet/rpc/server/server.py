@@ -20,6 +20,7 @@ from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import ServerWire
 from catenet.rpc.server.access_log import AccessLog
 from catenet.rpc.server.connection import ServerConnection
+from catenet.rpc.server.cors import Cors
 from catenet.rpc.server.dispatch import Dispatch
 from catenet.rpc.server.options import ServerOptions
 
@@ -38,6 +39,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
     method nor of gRPC's content types. A `Service` of `catenet.http.server.service` has an access log and more options.
     `browser_hosts`: what browsers send for pages of other sites is refused; pages of this server come under names of
     this machine, or one of these (None: browsers are not looked at).
+    `cors` lets pages of other sites call.
     `guard` decides which calls begin (docs/rpc-identity.md); it has no say in what the application answers.
     `metrics` counts calls: `catenet.rpc.Metrics`, or `TelemetryMetrics` of `catenet.rpc.services.telemetry`.
     `access_log` has a line for each call; it closes with the server.
@@ -61,6 +63,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
         guard: Guard | None = None,
         metrics: Meters | None = None,
         access_log: AccessLog | None = None,
+        cors: Cors | None = None,
     ) -> None:
         Dispatch.__init__(
             self,
@@ -72,6 +75,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
             guard=guard,
             metrics=metrics,
             access_log=access_log,
+            cors=cors,
         )
         StreamServer.__init__(self, self.options)
         self._http: Shared | None = None
