@@ -67,13 +67,57 @@ def test_two_connections_over_the_same_port_are_two():
 
 
 def test_long_runs_are_thinned_out():
-    end = ConnectionEnd("a", ("10.0.0.1", 1), ("10.0.0.2", 2), None)
+    end = ConnectionEnd("a", ("10.0.0.1", 1), ("10.0.0.2", 2), "cubic", None)
     for number in range(20 * SAMPLES_KEPT):
         end.add(Sample(number * 0.001, number, None, 0, 0.1, 0.2, number, number // 50_000))
     assert len(end.samples) <= SAMPLES_KEPT + 1
     assert end.samples[0].cwnd == 0
     assert end.last.cwnd == 20 * SAMPLES_KEPT - 1
     assert end.samples[-1].cwnd > 19 * SAMPLES_KEPT
+
+
+SERVE = """
+import socket
+with socket.create_server(("", 80)) as listener:
+    while True:
+        with listener.accept()[0] as peer:
+            while peer.recv(65536):
+                pass
+            peer.sendall(bytes(50000))
+"""
+
+SEND = """
+import socket, sys
+with socket.create_connection(("server", 80)) as peer:
+    peer.sendall(bytes(int(sys.argv[1])))
+    peer.shutdown(socket.SHUT_WR)
+    while peer.recv(65536):
+        pass
+"""
+
+
+def sampled(isolation, apart=None):
+    """What there is to draw of a world in which a host crashes in the middle of a transfer."""
+    with World(seed=3, isolation=isolation, output=lambda *line: None) as world:
+        world.host("server", isolation=apart).run(["-c", SERVE], daemon=True)
+        world.host("first").run(["-c", SEND, "300000"])
+        world.host("second").run(["-c", SEND, "2000000"], start=0.3)
+        for name in world.hosts:
+            world.link(name, latency=0.01, rate=10e6, loss=0.01)
+        world.at(1.0, world.hosts["second"].crash)
+        world.at(2.0, world.hosts["second"].restart)
+        series = TimeSeries(world)
+        world.run(until=10, check=False)
+        world.terminate()
+        return [[end.to_values() for end in ends] for ends in series.connections()]
+
+
+@pytest.mark.parametrize("apart", [None, "shared"])
+def test_hosts_with_processes_of_their_own_are_sampled_where_they_are(apart):
+    together = sampled("shared")
+    assert [[end[0] for end in ends] for ends in together] == [["first", "server"], ["second"], ["second"]]
+    assert all(len(ends[0][4]) > 50 for ends in together)
+    assert sampled("process", apart) == together
 
 
 @pytest.mark.slow

@@ -17,12 +17,10 @@ __all__ = ["has_hosts_apart", "isolated", "workers"]
 def isolated(args: argparse.Namespace, plan: WorldPlan) -> WorldPlan:
     """Return the plan with how its hosts are isolated. What is asked for must be possible."""
     apart = has_hosts_apart(plan)
-    if apart and args.plot is not None:
-        raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
     configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
     if apart and configured is not None:
         raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
-    possible = args.plot is None and configured is None
+    possible = configured is None
     return plan if plan.isolation else replace(plan, isolation="process" if possible else "shared")
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["INBOUND", "OUTBOUND", "PortTrace", "Tap", "Trace"]
+__all__ = ["INBOUND", "OUTBOUND", "Collector", "PortTrace", "Tap", "Trace"]
 
 OUTBOUND: Final = 0
 INBOUND: Final = 1
@@ -23,6 +23,23 @@ HEADERS: Final = 60
 
 Tap: TypeAlias = Callable[[int, int, Any, float], None]
 """`tap(port, direction, packet, now)`: sees what `PortTrace.record` sees."""
+
+
+class Collector(Protocol):
+    """A tap that looks into hosts while they send, and so is in the process of each. What it has seen is told later."""
+
+    def tap(self, port: int, direction: int, packet: Any, now: float, /) -> None:
+        """See `Tap`."""
+
+    def begin_elsewhere(self) -> None:
+        """Begin anew, in a process that runs one host."""
+
+    def tell(self) -> Any:
+        """All that was seen there, as values that marshal knows."""
+
+    def take(self, told: Any, /) -> None:
+        """Take over what was told in another process, again or for the first time."""
+
 
 _pack_record: Final = struct.Struct(">dII").pack
 _TIME: Final = struct.Struct(">d")
@@ -106,18 +123,25 @@ class PortTrace:
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_ports", "gather", "taps")
+    __slots__ = ("_ports", "collectors", "gather", "taps")
 
     def __init__(self) -> None:
         self.gather: Callable[[], None] | None = None
         """Gets what other processes have recorded, if any do."""
         self._ports: dict[tuple[str, int], PortTrace] = {}
         self.taps: Final[list[Tap]] = []
+        self.collectors: Final[list[Collector]] = []
+        """Those whose taps stay with their hosts."""
 
     def of_port(self, place: tuple[str, int], index: int) -> PortTrace:
         """The trace of a new port: its host's name and its number there, and its number in the world for taps."""
         trace = self._ports[place] = PortTrace(index, self.taps)
         return trace
+
+    def recording_taps(self) -> list[Tap]:
+        """Taps that see packets alone, wherever these are sent."""
+        staying = [collector.tap for collector in self.collectors]
+        return [tap for tap in self.taps if tap not in staying]
 
     def at(self, place: tuple[str, int]) -> PortTrace:
         """The trace of a port."""

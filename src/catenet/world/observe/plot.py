@@ -61,7 +61,7 @@ def _title(world: World, end: ConnectionEnd, samples: list[Sample]) -> str:
     names = f"{end.host}:{end.local[1]} → {_host_of(world, end.peer)}:{end.peer[1]}"
     sums = f"{samples[-1].acked:,} bytes in {seconds:.3f} s{rate}"
     again = f"{samples[-1].retransmitted} segments retransmitted"
-    return f"{names}  ({end.connection.congestion.name})\n{sums}, {again}"
+    return f"{names}  ({end.congestion})\n{sums}, {again}"
 
 
 def _plot_windows(axis: Any, samples: list[Sample], times: list[float]) -> None:

@@ -1,7 +1,8 @@
 """Time series of each TCP connection of a world: congestion window, round trip, bytes in flight, retransmissions.
 
 A connection is sampled whenever its host sends one of its segments, because these figures change or are used then.
-Samples of long runs are thinned out, so that a connection keeps a limited number of them.
+Samples of long runs are thinned out, so that a connection keeps a limited number of them. Those of a host with a
+process of its own are made there, and told when they are asked for, when the host crashes, and at the end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catenet.control.states import INFINITE
 from catenet.stack.tcp.control.connection import START, Connection
@@ -48,7 +50,10 @@ class ConnectionEnd:
     host: str
     local: tuple[str, int]
     peer: tuple[str, int]
-    connection: Connection
+    congestion: str
+    """Name of its congestion control."""
+    connection: Connection | None
+    """None for one of another process, of which all is told."""
     samples: list[Sample] = field(default_factory=list)
     interval: float = 0.0
     """Least time between two samples that are kept."""
@@ -67,13 +72,30 @@ class ConnectionEnd:
             self.interval = max(2 * self.interval, 2 * (sample.time - samples[0].time) / SAMPLES_KEPT)
             samples[:] = samples[::2]
 
+    @property
+    def began(self) -> float:
+        """Time of the first sample."""
+        return self.samples[0].time
+
     def all_samples(self) -> list[Sample]:
         """The samples kept, the last of all, and how it stood when the peer was last heard of."""
         samples = list(self.samples)
         if self.last is not None and samples[-1] is not self.last:
             samples.append(self.last)
-        samples.append(sample_of(self.connection, max(samples[-1].time, (self.connection.last_heard - START) / 1e6)))
+        if (c := self.connection) is not None:
+            samples.append(sample_of(c, max(samples[-1].time, (c.last_heard - START) / 1e6)))
         return samples
+
+    def to_values(self) -> tuple[Any, ...]:
+        """All of it as plain values, for another process."""
+        samples = [tuple(sample) for sample in self.all_samples()]
+        return self.host, self.local, self.peer, self.congestion, samples
+
+    @classmethod
+    def from_values(cls, values: tuple[Any, ...]) -> ConnectionEnd:
+        """What `to_values` has made plain."""
+        host, local, peer, congestion, samples = values
+        return cls(host, local, peer, congestion, None, [Sample(*sample) for sample in samples])
 
 
 def sample_of(c: Connection, now: float) -> Sample:
@@ -97,27 +119,43 @@ class TimeSeries:
         self._world = world
         self._devices: dict[int, CountingDevice] = {}
         self._ends: dict[tuple[str, bytes, int], ConnectionEnd] = {}
-        world.trace.taps.append(self._tap)
+        world.trace.taps.append(self.tap)
+        world.trace.collectors.append(self)
 
     def connections(self) -> Iterator[list[ConnectionEnd]]:
         """The ends of each connection that sent data: one or, when both hosts are here, two; in order of beginning."""
+        self._world.isolation.collect()
         waiting = {(end.local, end.peer, number): end for number, end in self._numbered()}
         while waiting:
             key = next(iter(waiting))
             first = waiting.pop(key)
             other = waiting.pop((key[1], key[0], key[2]), None)
-            ends = [end for end in (first, other) if end is not None and end.connection.bytes_acked > 1]
+            ends = [end for end in (first, other) if end is not None and end.all_samples()[-1].acked > 1]
             if ends:
                 yield ends
 
     def _numbered(self) -> Iterator[tuple[int, ConnectionEnd]]:
         """Ends with their number among those of the same names: ports are used again."""
         counts: dict[tuple[object, object], int] = {}
-        for end in self._ends.values():
+        for end in sorted(self._ends.values(), key=attrgetter("began")):
             number = counts[end.local, end.peer] = counts.get((end.local, end.peer), -1) + 1
             yield number, end
 
-    def _tap(self, port: int, direction: int, packet: bytes, now: float) -> None:
+    def begin_elsewhere(self) -> None:
+        """See `Collector`."""
+        self._ends.clear()
+
+    def tell(self) -> list[Any]:
+        """See `Collector`."""
+        return [(host, key, number, end.to_values()) for (host, key, number), end in self._ends.items()]
+
+    def take(self, told: list[Any]) -> None:
+        """See `Collector`."""
+        for host, key, number, values in told:
+            self._ends[host, key, number] = ConnectionEnd.from_values(values)
+
+    def tap(self, port: int, direction: int, packet: bytes, now: float) -> None:
+        """See `Collector`."""
         if direction != OUTBOUND:
             return
         if port not in self._devices:
@@ -145,5 +183,5 @@ class TimeSeries:
             self._world.hosts[host].stack.tcp.idle_pool.limit = sys.maxsize
             local = (format_address(c.source), c.source_port)
             peer = (format_address(c.destination), c.destination_port)
-            end = self._ends[host, key, c.iss] = ConnectionEnd(host, local, peer, c)
+            end = self._ends[host, key, c.iss] = ConnectionEnd(host, local, peer, c.congestion.name, c)
         end.add(sample_of(c, now))

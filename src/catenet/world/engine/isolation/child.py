@@ -98,8 +98,7 @@ class HostLoop:
         self._ending = ToldEnding(world, self._items)
         world.ending = self._ending
         world.output = self._line
-        if world.trace.taps:
-            world.trace.taps[:] = [self._record]
+        self._keep_taps()
         self._arrivals = [self._take_port(port, *each) for port, *each in self._own_ports(receivers)]
         self._ending.begin_with(pending_starts(host))
         self._baseline = Baseline(world, host)
@@ -107,6 +106,15 @@ class HostLoop:
             forget_state()  # of whatever has built the world: functions alone see its objects
         if booted:
             host.come_here()
+
+    def _keep_taps(self) -> None:
+        """Have packets told to those taps that see no more, and keep the others."""
+        trace = self._world.trace
+        collectors = trace.collectors
+        recording = [self._record] if trace.recording_taps() else []
+        trace.taps[:] = [*recording, *(collector.tap for collector in collectors)]
+        for collector in collectors:
+            collector.begin_elsewhere()
 
     def _own_ports(self, receivers: list[Callable[..., None]]) -> list[tuple[Port, Callable[..., None]]]:
         return list(zip(self._world.topology.ports_of(self._host.name), receivers, strict=True))
@@ -202,8 +210,12 @@ class HostLoop:
         world.topology.power_off(host.name)
         self._let_go()
         self._compare(now)
-        told = self._baseline.tell() | {"traces": figures}
+        told = self._baseline.tell() | {"traces": figures, "collected": self._collected()}
         return list(self._items), told, memory_of(world, host), starts
+
+    def _collected(self) -> list[Any]:
+        """What collectors have seen here."""
+        return [collector.tell() for collector in self._world.trace.collectors]
 
     def _let_go(self) -> None:
         """Tell what has left the host's queues and is on its own links: it outlives the host."""
@@ -234,6 +246,8 @@ class HostLoop:
             return self._world.trace.of_host(self._host.name), self._world.switcher.computed, services
         if name == "waiting":
             return {process.pid: list(describe_process(process)) for process in self._ending.alive}
+        if name == "collected":
+            return self._collected()
         if name == "sockets":
             return [row.to_values() for row in sockets_of(self._host)]
         if name == "threads":

@@ -55,6 +55,7 @@ class Coordinator(Elsewhere):
         self._of_host = {party.host: party for party in self._parties}
         self._of_port: dict[Port, Party] = {port: party for party in self._parties for port in party.ports}
         self._ports = world.topology.ports
+        self._recording = world.trace.recording_taps()
         self._distances = Distances(world.topology)
         self._measure()
         for party in self._parties:
@@ -291,7 +292,7 @@ class Coordinator(Elsewhere):
             world.ending.printed_at = now
             world.output(party.host.name, item[2], item[3])
         elif kind == messages.RECORDED:
-            for tap in world.trace.taps:
+            for tap in self._recording:
                 tap(item[2], item[3], item[4], now)
         elif kind == messages.EXPECT:
             if party.child is not None:
@@ -363,6 +364,7 @@ class Coordinator(Elsewhere):
         self._happen(now)
         adopt(self._world, host, told)
         adopt_memory(self._world, host, memory)
+        self._take_collected(told["collected"])
         for port in party.ports:
             port.trace = self._world.trace.at(port.outbox.place)
         for process in party.processes.values():
@@ -474,6 +476,15 @@ class Coordinator(Elsewhere):
         self._told = True
         for party, told in self.ask("figures"):
             adopt(self._world, party.host, told)
+
+    def collect(self) -> None:
+        """Learn what those have seen that look into hosts while they send."""
+        for _, told in self.ask("collected") if self._world.trace.collectors else ():
+            self._take_collected(told)
+
+    def _take_collected(self, told: list[Any]) -> None:
+        for collector, each in zip(self._world.trace.collectors, told, strict=True):
+            collector.take(each)
 
     @property
     def reached(self) -> float:

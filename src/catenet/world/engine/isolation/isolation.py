@@ -129,9 +129,15 @@ class Isolation:
         if self._coordinator is not None:
             self._coordinator.take_figures()
 
+    def collect(self) -> None:
+        """Learn what was seen in hosts while they sent."""
+        if self._coordinator is not None:
+            self._coordinator.collect()
+
     def close(self) -> None:
         """End all processes, whose figures are taken before."""
         if self._coordinator is not None:
             self._coordinator.take_figures()
+            self._coordinator.collect()
             self._coordinator.close()
             self._coordinator = None
