@@ -6,8 +6,6 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from catenet.cli import UsageError
-
 if TYPE_CHECKING:
     from catenet.world.scenario.worldfile import WorldPlan
 
@@ -16,12 +14,7 @@ __all__ = ["has_hosts_apart", "isolated", "workers"]
 
 def isolated(args: argparse.Namespace, plan: WorldPlan) -> WorldPlan:
     """Return the plan with how its hosts are isolated. What is asked for must be possible."""
-    apart = has_hosts_apart(plan)
-    configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
-    if apart and configured is not None:
-        raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
-    possible = configured is None
-    return plan if plan.isolation else replace(plan, isolation="process" if possible else "shared")
+    return plan if plan.isolation else replace(plan, isolation="process")
 
 
 def has_hosts_apart(plan: WorldPlan) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from catenet.stack.endpoint import Address
 from catenet.wire.address import Prefix
@@ -72,6 +72,20 @@ class AddressPool:
             self._forget(binding)
         if client and instead is not None:
             self._promised[client] = instead
+
+    def memory(self) -> tuple[Any, ...]:
+        """Who has what, as plain values, for a pool that takes over."""
+        bindings = [(each.client, each.address, each.until) for each in self._by_address.values()]
+        ends = self._first, self._last
+        return ends, bindings, list(self._reserved), dict(self._promised), dict(self._former)
+
+    def remember(self, memory: tuple[Any, ...]) -> None:
+        """Take over what `memory` has told."""
+        (self._first, self._last), bindings, reserved, promised, former = memory
+        self._reserved, self._promised, self._former = dict.fromkeys(reserved), dict(promised), dict(former)
+        self._by_client.clear()
+        self._by_address = {address: _Binding(client, address, until) for client, address, until in bindings}
+        self._by_client |= {each.client: each for each in self._by_address.values() if each.client}
 
     def holds(self, client: bytes, address: Address, now: float) -> bool:
         """Whether a client has this address."""

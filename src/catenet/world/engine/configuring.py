@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.configuration import abandon, configure, link_changed, port_of
 from catenet.stack.dhcp.pool import AddressPool, ServerConfig
 from catenet.stack.dhcp.server4 import Dhcp4Server
 from catenet.stack.dhcp.server6 import Dhcp6Server
 from catenet.stack.ethernet.advertiser import RouterAdvertiser
-from catenet.stack.interface import AddressState
+from catenet.stack.interface import AddressState, InterfaceAddress
 from catenet.wire.address import Address, Prefix, format_address, is_link_local, parse_interface
 from catenet.wire.dhcp6 import duid_uuid
 from catenet.world.engine.wiring import FIRST_INTERFACE, remove_addresses, replace_addresses
@@ -165,6 +165,15 @@ class NetworkService:
                 self._advertise(prefix)
         self._world.refresh_routes()
 
+    def memory(self) -> list[tuple[int, tuple[Any, ...]]]:
+        """Who has which address, as plain values."""
+        return [(size, config.pool.memory()) for size, config in self._configs.items()]
+
+    def remember(self, memory: list[tuple[int, tuple[Any, ...]]]) -> None:
+        """Take over what `memory` of another process has told."""
+        for size, pool in memory:
+            self._configs[size].pool.remember(pool)
+
     def move(self, host: Host, current: Address, wanted: Address | None) -> None:
         """Give a host another address than its own of now when it renews."""
         self._configs[len(current)].pool.withdraw(current, wanted)
@@ -202,38 +211,61 @@ def _identity(world: World, host: str, index: int) -> bytes:
 class Asking:
     """What a host does that gets its addresses from networks: by port, from which.
 
-    What its stack has got is known to others at the end of the round, before what it sends.
+    What its stack has got, others know as soon as a packet could be at the switch that the host sends at the end of
+    that round; when its links delay nothing, before what it does send then. So switches and names know it in time for
+    every answer, and hosts that compute at the same time need not know it before (docs/design/isolation.md).
     """
 
     def __init__(self, host: Host, services: Mapping[int, NetworkService]) -> None:
-        self._host = host
+        self.host = host
         self.services = services
         self.known: list[Address] = []
         """Addresses under which others find the host."""
+        self._leased: dict[int, list[Address]] = {}
+        """Those of each port that DHCP gave, as others know."""
         self._boot = 0
+        self._turn = 0
+        """How often it has begun to ask on some port: what was told before is of no use."""
         self._changed = False
+        self._complete = False
+        """Whether it has all that it asks for, as others know."""
 
     def begin(self) -> None:
         """Ask, in a stack that has booted; programs start when the addresses are there, or after a while without."""
-        host = self._host
+        host = self.host
         host.update_stack()
         self._boot += 1
+        self._turn += 1
         host.stack.address_table.watch = self._addresses_changed
         for index, service in self.services.items():
             self._ask(index, service)
-        self._tell()
-        host.hub.call_later(PATIENCE, self._lose_patience, self._boot)
+        self.learn(self.told())
+        if not host.elsewhere:
+            host.hub.call_later(PATIENCE, self._lose_patience, self._boot)
+
+    def come_here(self) -> None:
+        """Be run in this process from now on, after a boot elsewhere."""
+        self.go_on_here()
+        self.host.hub.call_later(0.0 if self._complete else PATIENCE, self._lose_patience, self._boot)
+
+    def go_on_here(self) -> None:
+        """Be run in this process from now on; what was to be told at the end of the round is told here."""
+        if self._changed:
+            self._changed = False
+            self._addresses_changed()
 
     def _ask(self, index: int, service: NetworkService) -> None:
-        host, plan = self._host, service.plan
+        host, plan = self.host, service.plan
         identity = _identity(host.world, host.name, index)
         configure(host.stack, index + FIRST_INTERFACE, host.name, identity, ipv6=16 in plan.sizes, ipv4=4 in plan.sizes)
 
     def change(self, index: int, service: NetworkService | None) -> None:
         """Ask this network by a port that was on another; None: it gives no addresses."""
-        host = self._host
+        host = self.host
+        self._turn += 1
         abandon(host.stack, index + FIRST_INTERFACE)
         self.services = {each: one for each, one in self.services.items() if each != index}
+        self._leased.pop(index, None)
         if service is not None:
             self.services[index] = service
             host.stack.address_table.watch = self._addresses_changed
@@ -242,31 +274,65 @@ class Asking:
     def link_changed(self) -> None:
         """Find out whether the addresses are still right, as after a sleep."""
         for index in self.services:
-            link_changed(self._host.stack, index + FIRST_INTERFACE)
+            link_changed(self.host.stack, index + FIRST_INTERFACE)
 
     def _lose_patience(self, boot: int) -> None:
         if boot == self._boot:
-            self._host.has_addresses()
+            self.host.has_addresses()
 
     def _addresses_changed(self) -> None:
         if not self._changed:
             self._changed = True
-            self._host.hub.call_after_round((self._host.name, -1), self._tell)
+            self.host.hub.call_after_round((self.host.name, -1), self._tell)
 
     def _tell(self) -> None:
         """Tell the switch who owns what."""
         self._changed = False
-        host = self._host
-        complete = True
+        host = self.host
+        if not host.elsewhere:
+            when = host.hub.now + host.world.topology.least_delay(host.name)
+            host.world.isolation.announce(host, when, self.told())
+
+    def told(self) -> tuple[Any, ...]:
+        """What the stack has got, as plain values: for ports that ask, addresses with lengths, and those of DHCP."""
+        ports = []
         for index, service in self.services.items():
-            entries = host.stack.interfaces[index + FIRST_INTERFACE].addresses
-            pairs = [(entry.address, entry.length) for entry in entries if entry.is_usable]
-            host.world.topology.learn(host.name, index, pairs)
-            sizes = {len(address) for address, _ in pairs if not is_link_local(address)}
-            complete = complete and sizes >= set(service.plan.sizes)
+            entries = [each for each in self._entries(index) if len(each.address) in service.plan.sizes]
+            pairs = [(each.address, each.length) for each in entries]
+            ports.append((index, pairs, [each.address for each in entries if each.origin == "dhcp"]))
+        return self._turn, ports, usable_addresses(self.host)
+
+    def _entries(self, index: int) -> list[InterfaceAddress]:
+        interface = self.host.stack.interfaces[index + FIRST_INTERFACE]
+        return [each for each in interface.addresses if each.is_usable]
+
+    def learn(self, told: tuple[Any, ...]) -> None:
+        """Learn what `told` has said, in whichever process; of an earlier turn it is out of date."""
+        turn, ports, known = told
+        if turn < self._turn:
+            return
+        self._turn = turn
+        host = self.host
+        topology = host.world.topology
+        self._complete = True
+        for index, pairs, leased in ports:
+            sizes = self.services[index].plan.sizes
+            others = [pair for pair in topology.ports_of(host.name)[index].addresses if len(pair[0]) not in sizes]
+            topology.learn(host.name, index, [*others, *pairs])
+            self._leased[index] = leased
+            self._complete &= {len(each) for each, _ in pairs if not is_link_local(each)} >= set(sizes)
+        self.known = list(known)
         tell_of_addresses(host.world)
-        if complete:
+        if self._complete and not host.elsewhere:
             host.hub.call_later(0.0, self._lose_patience, self._boot)
+
+    def review(self) -> None:
+        """Note that addresses were given to the host, or taken away, in another way."""
+        owned = self.host.world.topology.addresses(self.host.name)
+        self.known = [
+            *(each for each in owned if each not in self.known),
+            *(each for each in self.known if each in owned),
+        ]
 
     def is_told_of(self, index: int, prefix: Prefix) -> bool:
         """Whether servers or routers tell the way to a prefix by a port; only host routes are known without them."""
@@ -280,8 +346,8 @@ class Asking:
         """ValueError if no network gives this address to the host."""
         service = self._service_of(address)
         if service is None:
-            raise ValueError(f"{format_address(address)} is in no network of {self._host.name}")
-        service.check_move(self._host, address)
+            raise ValueError(f"{format_address(address)} is in no network of {self.host.name}")
+        service.check_move(self.host, address)
 
     def _service_of(self, address: Address) -> NetworkService | None:
         found = (each for each in self.services.values() if any(address in one for one in each.network.prefixes))
@@ -296,12 +362,10 @@ class Asking:
         wishes = list(wanted)
         moved = False
         for index, service in self.services.items():
-            for entry in self._host.stack.interfaces[index + FIRST_INTERFACE].addresses:
-                if entry.origin != "dhcp":
-                    continue
-                wish = next((each for each in wishes if len(each) == len(entry.address)), None)
+            for address in self._leased.get(index, ()):
+                wish = next((each for each in wishes if len(each) == len(address)), None)
                 if wish is not None or not wishes:
-                    service.move(self._host, entry.address, wish)
+                    service.move(self.host, address, wish)
                     moved = True
         return moved
 
@@ -428,7 +492,7 @@ def tell_of_addresses(world: World) -> None:
     """Tell those who keep account that a host may have other addresses."""
     for host in world.hosts.values():
         if host.asking is not None:
-            host.asking.known = usable_addresses(host)
+            host.asking.review()
     for callback in world.on_addresses:
         callback()
 

@@ -193,9 +193,15 @@ class Host:
         """Start every program of `run` from its beginning, now."""
         self.programs.start_again()
 
+    def go_elsewhere(self) -> None:
+        """Be run by another process from now on: whatever is done to the stack here, it sends nothing."""
+        self.elsewhere = self._pumping = True
+
     def come_here(self) -> None:
         """Be run in this process from now on, after a boot elsewhere."""
         self.elsewhere = self._pumping = False
+        if self.asking is not None:
+            self.asking.come_here()
         self._dirty()
         self.start_again()
 

@@ -61,6 +61,8 @@ FIRST_PACKET: Final = -4398046511104.0
 makes and reads large integers at many times the price."""
 FIRST_LINK_EVENT: Final = -1099511627776.0
 """Sequence of the first event of a link (-2**40): they come after packets that arrive, before all timers of hosts."""
+LAST: Final = 1125899906842624.0
+"""Added to the sequence of what comes last between two instants (2**50)."""
 COPY: Final = 0.0009765625
 """What the sequence grows by (2**-10) with each copy that the receiver's link makes of a packet, and each change of
 its plan; exact, and less than the distance to the next packet."""
@@ -319,6 +321,11 @@ class Hub:
         """
         self.sequence = sequence = self.sequence + 1.0
         heappush(self.barriers, (when, sequence, Call(callback, args)))
+
+    def call_between_last(self, when: float, callback: Callback, *args: Any) -> None:
+        """As `call_between`, after all that was or will be asked for by that at the same time."""
+        self.sequence = sequence = self.sequence + 1.0
+        heappush(self.barriers, (when, LAST + sequence, Call(callback, args)))
 
     def call_after_round(self, place: tuple[str, int], callback: Callback) -> None:
         """Call `callback()` at the end of this round, among what goes on the links of other ports by its `place`."""

@@ -83,10 +83,14 @@ class Programs:
 
     def go_on(self) -> None:
         """Start those that were due while none could, if they can now."""
-        if not self.host.is_held and not self.waits:
+        if not self.host.is_held and not self.waits and not self.host.elsewhere:
             held, self._held = self._held, []
             for service, boot in held:
                 self._start(service, boot)
+
+    def held(self) -> list[bool]:
+        """Of those that were due while none could start: whether each is a declared service."""
+        return [service.declared is True for service, _ in self._held]
 
     def _schedule(self, service: _Service, delay: float) -> None:
         host = self.host

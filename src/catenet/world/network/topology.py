@@ -257,6 +257,14 @@ class Topology:
         own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
         return [*(port.up for port in self.ports_of(host)), *own]
 
+    def least_delay(self, host: str) -> float:
+        """Seconds after which what a host sends now can be with others, or at a switch, at the earliest."""
+        return min([_least(link) if link.pure else 0.0 for link in self.links_up(host)], default=0.0)
+
+    def least_delay_down(self, host: str) -> float:
+        """Seconds that a packet takes from a switch to a host, at least; none where it need not come by a switch."""
+        return 0.0 if self._joined.get(host) else min([_least(port.down) for port in self.ports_of(host)], default=0.0)
+
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
         """Return the properties of a host's link, or of the dedicated link of two hosts; None without one."""
         if b is None:
@@ -527,6 +535,10 @@ class Topology:
             frontier = list(dict.fromkeys(name for name in on_fresh if name in self.routers))
             hops += 1
         return None
+
+
+def _least(link: SimulatedLink) -> float:
+    return max(0.0, link.properties.latency - link.properties.jitter)
 
 
 def _place(port: Port) -> tuple[str, int]:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.printable import say
@@ -90,10 +91,11 @@ class HostLoop:
         hub.elsewhere = None
         world.trace.gather = None
         world.isolation.become_host()
+        world.isolation.tell_addresses = self._tell_addresses
         world.stopping = world.closing = False
         host.owns_process = True
-        for other in world.hosts.values():
-            other.elsewhere = other is not host or booted
+        self._others = self._leave_others(booted)
+        """Programs that run elsewhere; collecting one of these copies would let it unwind here."""
         self._take_hub(booted)
         self._ending = ToldEnding(world, self._items)
         world.ending = self._ending
@@ -106,6 +108,21 @@ class HostLoop:
             forget_state()  # of whatever has built the world: functions alone see its objects
         if booted:
             host.come_here()
+        elif host.asking is not None:
+            host.asking.go_on_here()
+
+    def _leave_others(self, booted: bool) -> list[Process]:
+        """Let copies of hosts be places in the network, with no programs: signals and faults are not for those."""
+        world, host = self._world, self._host
+        for other in world.hosts.values():
+            if other is not host or booted:
+                other.go_elsewhere()
+        others = [process for process in world.processes if process.host is not host]
+        for process in others:
+            process.hold(False)  # what wakes it, as an address of the copy that goes, wakes nobody
+            process.host.processes.clear()
+        world.processes[:] = host.processes
+        return others
 
     def _keep_taps(self) -> None:
         """Have packets told to those taps that see no more, and keep the others."""
@@ -172,7 +189,11 @@ class HostLoop:
 
     def _run(self, until: float) -> Item:
         hub = self._hub
+        between, hub.barriers = hub.barriers, []  # they are done when all do them
         hub.run(until, idle=False)
+        for each in hub.barriers:
+            heappush(between, each)
+        hub.barriers = between
         due = hub.next_due()
         return self._told(due, hub.now if due <= until else None)
 
@@ -194,6 +215,9 @@ class HostLoop:
         failure = None
         try:
             self._hub.run_barriers(now)
+            for name, argument in calls:
+                self._call(name, argument)
+                self._hub.run_barriers(now)
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
         self._compare(now)
@@ -227,7 +251,12 @@ class HostLoop:
 
     def _call(self, name: str, argument: Any) -> None:
         world = self._world
-        if name == "interrupt":
+        if name == "addresses":
+            host, told = argument
+            asking = world.hosts[host].asking
+            if asking is not None:
+                asking.learn(told)
+        elif name == "interrupt":
             world.interrupt(argument)
         elif name == "kill":
             world.closing = world.stopping = True
@@ -259,6 +288,9 @@ class HostLoop:
 
     def _line(self, _: str, stream: str, text: str) -> None:
         self._items.append((self._hub.now, messages.LINE, stream, text))
+
+    def _tell_addresses(self, when: float, told: Any) -> None:
+        self._items.append((self._hub.now, messages.ADDRESSES, when, told))
 
     def _record(self, port: int, direction: int, packet: Any, now: float) -> None:
         self._items.append((now, messages.RECORDED, port, direction, bytes(packet)))

@@ -56,7 +56,6 @@ class Coordinator(Elsewhere):
         self._of_port: dict[Port, Party] = {port: party for party in self._parties for port in party.ports}
         self._ports = world.topology.ports
         self._recording = world.trace.recording_taps()
-        self._distances = Distances(world.topology)
         self._measure()
         for party in self._parties:
             self._fork(party, booted=False)
@@ -73,7 +72,7 @@ class Coordinator(Elsewhere):
             HostLoop(world, host, receivers, booted).run(channel)
 
         party.child = fork(run, [other.channel for other in self._parties if other.child is not None])
-        host.elsewhere = True
+        host.go_elsewhere()
         for number, port in enumerate(party.ports):
             port.trace = None
             port.attach(self._receiver(party, number))
@@ -103,7 +102,8 @@ class Coordinator(Elsewhere):
 
     def _measure(self) -> None:
         """Learn how far hosts are from each other."""
-        self._distances = Distances(self._world.topology)
+        asking = [host.name for host in self._world.hosts.values() if host.asking is not None]
+        self._distances = Distances(self._world.topology, asking)
         for party in self._parties:
             party.up, party.down, party.echoes = self._distances.of_host[party.host.name]
 
@@ -111,14 +111,14 @@ class Coordinator(Elsewhere):
 
     def finish_round(self, now: float) -> bool:
         """See `Elsewhere`."""
-        asked = [party for party in self._parties if party.fresh or party.calls or party.next <= now]
+        asked = [party for party in self._parties if party.fresh or party.calls or party.news or party.next <= now]
         asked = [party for party in asked if party.child is not None]
         if not asked:
             return False
         requests = []
         for party in asked:
-            requests.append((party, (messages.ROUND, now, party.fresh, party.calls)))
-            party.fresh, party.calls = [], []
+            requests.append((party, (messages.ROUND, now, party.fresh, party.news + party.calls)))
+            party.fresh, party.calls, party.news = [], [], []
             party.given, party.reached = max(party.given, now), now
         self._exchange(requests)
         return True
@@ -212,7 +212,9 @@ class Coordinator(Elsewhere):
     def barriers_over(self, now: float) -> None:
         """See `Elsewhere`."""
         asked = [party for party in self._parties if party.child is not None]
-        self._exchange([(party, (messages.BARRIERS, now, [], [])) for party in asked])
+        self._exchange([(party, (messages.BARRIERS, now, [], party.news)) for party in asked])
+        for party in asked:
+            party.news = []
         self._happen(now)
         boots, self._to_boot = self._to_boot, []
         for party in boots:
@@ -306,12 +308,18 @@ class Coordinator(Elsewhere):
             process = party.processes.pop(item[2])
             process.end(item[3], item[4])
             world.process_ended(process)
+        elif kind == messages.ADDRESSES:
+            self._announce(party.host, item[2], item[3])
         elif kind in (messages.TAKEN_BACK, messages.STOPPED):
             arrival = party.queued.get(item[2])
             if arrival is not None and kind == messages.TAKEN_BACK:
                 arrival.packet = None
             elif arrival is not None:
                 arrival.stopped = item[3]
+
+    def _announce(self, host: Host, when: float, told: Any) -> None:
+        """Have all know at a time which addresses a host has."""
+        self._hub.call_after_round((host.name, -1), lambda: self._world.isolation.announce(host, when, told))
 
     def _put(self, party: Party, sender: int) -> None:
         """Put on the links what a port has sent in this round."""
@@ -390,6 +398,7 @@ class Coordinator(Elsewhere):
         party.child = None
         party.next = NEVER
         party.fresh.clear()
+        party.news.clear()
         host, world = party.host, self._world
         world.output(host.name, "stderr", f"{how}: all programs of this host have ended")
         self._end_programs(party, 128 + number if number else os.WEXITSTATUS(ended) or 1)
@@ -406,6 +415,8 @@ class Coordinator(Elsewhere):
 
     def _start_again(self, host: Host) -> None:
         host.restart()
+        if host.asking is not None:  # others do not see this boot
+            self.tell("addresses", (host.name, host.asking.told()))
         self._world.ending.expect(-1)
 
     def _end(self, party: Party) -> None:
@@ -414,6 +425,7 @@ class Coordinator(Elsewhere):
         party.child = None
         party.next = NEVER
         party.fresh.clear()
+        party.news.clear()
 
     def booted(self, host: Host) -> None:
         """A host has booted again, and needs a process."""
@@ -434,6 +446,12 @@ class Coordinator(Elsewhere):
         for party in self._parties:
             if party.child is not None:
                 party.calls.append((name, argument))
+
+    def tell(self, name: str, argument: Any) -> None:
+        """Have all hosts know something before they go on."""
+        for party in self._parties:
+            if party.child is not None:
+                party.news.append((name, argument))
 
     def ask(self, name: str, host: Host | None = None) -> Iterable[tuple[Party, Any]]:
         """Ask a question of all hosts that run, or of one."""

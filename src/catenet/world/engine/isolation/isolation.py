@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.isolation.coordinator import Coordinator
@@ -31,6 +31,8 @@ class Isolation:
         """Programs of which nothing was heard before the process of their host ended by itself."""
         self.is_host = False
         """Whether this is the process of a host."""
+        self.tell_addresses: Callable[[float, Any], None] | None = None
+        """How the process of a host tells the world's that it has other addresses."""
         self._begun = False
         self._coordinator: Coordinator | None = None
 
@@ -43,9 +45,6 @@ class Isolation:
         """Why hosts of this world cannot have processes of their own; None if they can."""
         if self._world.is_real:
             return "a world in real time runs in one process"
-        if self._world.services:
-            name = next(iter(self._world.services))
-            return f"network {name!r} gives its hosts addresses, which only isolation 'shared' can do"
         return None
 
     def begin(self) -> None:
@@ -94,6 +93,23 @@ class Isolation:
         """A host has booted again after a crash."""
         if self._coordinator is not None:
             self._coordinator.booted(host)
+
+    def announce(self, host: Host, when: float, told: Any) -> None:
+        """Have all know at `when` what addresses a host has got, at the end of the round in which it has."""
+        if self.tell_addresses is not None:
+            self.tell_addresses(when, told)
+        elif when > self._world.hub.now:
+            self._world.hub.call_between_last(when, self._spread, host, told)
+        else:
+            self._spread(host, told)
+
+    def _spread(self, host: Host, told: Any) -> None:
+        """Tell all of addresses; a host's process hears it from the world's."""
+        if self.is_host or host.asking is None:
+            return
+        host.asking.learn(told)
+        if self._coordinator is not None:
+            self._coordinator.tell("addresses", (host.name, told))
 
     def refresh(self) -> None:
         """Learn what decides whether the run is over."""

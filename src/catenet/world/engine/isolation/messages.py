@@ -6,7 +6,7 @@ The world's process asks: `(verb, when, packets, calls)`.
   `BARRIERS`: do what is due between the instants, at `when`; `CRASH`: lose power at `when`, and answer with what is
   left; `ASK`: answer the question named by the only call; `END`: end.
 * `packets` arrive, each `(when, number of the port, packet)`, in the order in which they do.
-* `calls` are `(name, argument)`, to be done first.
+* `calls` are `(name, argument)`, to be done first; between instants, last.
 
 The answer to the first three is `(items, next, waited_for, reached, failure)`: what has come of it, in order, each
 `(time, kind, ...)`; when the next event is due (infinite: never); whether a program runs or is about to start for which
@@ -19,6 +19,8 @@ instants failed. Kinds of items:
   or stopped by a partition: `STOPPED, number, whether`.
 * `LINE, stream, text`; `EXPECT, count, service`; `STARTED, pid, name, declared, is_child`; `ENDED, pid, status,
   replaced`: what the world is told of programs.
+* `ADDRESSES, when, told`: addresses that the host has got from its networks, as of `configuring.Asking`; all know at
+  `when`.
 * `RECORDED, port, direction, packet`: what is traced, for taps.
 
 Numbers, texts and bytes are packed by marshal behind their length. Both ends are the same program on one machine, so
@@ -32,6 +34,7 @@ import os
 from typing import Any, Final, TypeAlias
 
 __all__ = [
+    "ADDRESSES",
     "ADVANCE",
     "ASK",
     "BARRIERS",
@@ -66,6 +69,7 @@ EXPECT: Final = 4
 STARTED: Final = 5
 ENDED: Final = 6
 RECORDED: Final = 7
+ADDRESSES: Final = 8
 
 LARGEST: Final = 1 << 31
 FIRST_READ: Final = 1 << 14

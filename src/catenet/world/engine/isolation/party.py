@@ -39,6 +39,8 @@ class Party:
         self.ahead: list[tuple[float, float, int, bytes | memoryview]] = []
         """What arrives later, found when its bound was computed."""
         self.calls: list[tuple[str, Any]] = []
+        self.news: list[tuple[str, Any]] = []
+        """Calls that tell it of other hosts' addresses, and of its own."""
         self.processes: dict[int, RemoteProcess] = {}
         self.sent: dict[int, list[Item]] = {}
         """What its ports have sent in this round, by number of the port in the world."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.link.simulated import Counters, SimulatedLink
+from catenet.world.engine.configuring import Asking
 from catenet.world.engine.hub import Call
 from catenet.world.engine.programs import Programs
 
@@ -110,6 +111,7 @@ def memory_of(world: World, host: Host) -> dict[str, Any]:
         "descriptor": host.kernel.next_descriptor,
         "restarts": [service.restarts for service in host.services.values()],
         "clock": (host.wall.origin, host.wall.epoch),
+        "leases": [service.memory() for service, _ in host.serving],
     }
 
 
@@ -129,17 +131,20 @@ def adopt_memory(world: World, host: Host, memory: dict[str, Any]) -> None:
     for service, restarts in zip(host.services.values(), memory["restarts"], strict=True):
         service.restarts = restarts
     host.wall.origin, host.wall.epoch = memory["clock"]
+    for (network, _), leases in zip(host.serving, memory["leases"], strict=True):
+        network.remember(leases)
 
 
 def owner_of(event: object) -> object:
-    """The object whose method a call of the hub is; the host, for a call of its `Programs`."""
+    """The object whose method a call of the hub is; the host, for a call of what belongs to it."""
     owner = getattr(event.callback, "__self__", None) if isinstance(event, Call) else None
-    return owner.host if isinstance(owner, Programs) else owner
+    return owner.host if isinstance(owner, Programs | Asking) else owner
 
 
 def pending_starts(host: Host) -> list[tuple[float, bool]]:
     """When programs of a host are going to start, and whether each is a declared service."""
-    return [
+    held = [(host.hub.now, declared) for declared in host.programs.held()]
+    return held + [
         (when, event.args[0].declared is True)
         for when, _, event in host.hub.heap
         if isinstance(event, Call) and owner_of(event) is host and getattr(event.callback, "__name__", "") == "_start"
