@@ -23,6 +23,7 @@ from catenet.cli.running.guards import close_process, watching
 from catenet.cli.running.isolating import has_hosts_apart, isolated, workers
 from catenet.cli.running.options import add_options, check_options
 from catenet.cli.running.results import write_json
+from catenet.cli.running.temporary import give_temporary
 from catenet.wire.address import format_address, parse_address, parse_interface
 from catenet.world.engine.layout import settle, settled
 from catenet.world.scenario.units import nearest
@@ -190,34 +191,41 @@ def _stand_in_for_grpc() -> None:
 
 
 def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
-    from catenet.world.engine.runner import build_world, give_folders
-    from catenet.world.scenario.tables import WorldFileError
-    from catenet.world.world import World
+    from catenet.world.world import World  # makes a socket when it is loaded: before the process is closed
 
     plan = _plan(args, is_world)
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
     if args.verbose:
         console.complain(settled().describe())
     plan = isolated(args, plan)
-    if args.own_process:
-        close_process(console, args.verbose, children=has_hosts_apart(plan))
-    world = World(
-        plan.seed,
-        output=console.line,
-        directory=plan.folder,
-        quiet=plan.quiet,
-        isolation=plan.isolation,
-        workers=args.workers,
-    )
-    console.now = lambda: world.now
+    with state_folder(args.command, plan.seed) as folder:
+        if args.own_process:
+            give_temporary(plan, folder)
+            close_process(console, args.verbose, children=has_hosts_apart(plan))
+        world = World(
+            plan.seed,
+            output=console.line,
+            directory=plan.folder,
+            quiet=plan.quiet,
+            isolation=plan.isolation,
+            workers=args.workers,
+        )
+        console.now = lambda: world.now
+        return _run_plan(args, world, console, plan, folder)
+
+
+def _run_plan(args: argparse.Namespace, world: World, console: Console, plan: WorldPlan, folder: Path) -> int:
+    """Build what a plan says and run it."""
+    from catenet.world.engine.runner import build_world, give_folders
+    from catenet.world.scenario.tables import WorldFileError
+
     try:
         build_world(plan, world, console.announce)
     except WorldFileError as error:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
-    folders = state_folder(args.command, plan.seed)
-    with folders as folder, watching(args, world, console, plan, folder) as watch:
+    with watching(args, world, console, plan, folder) as watch:
         give_folders(world, folder, plan)
         return _run(args, world, console, plan.duration, watch)
 

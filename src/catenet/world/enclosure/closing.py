@@ -12,12 +12,13 @@ Four walls, each of which stands alone where the system forbids the others, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from catenet.world.enclosure import descendants, descriptors, filtering, landlock, namespaces, privileges
+from catenet.world.enclosure import descendants, descriptors, filtering, landlock, namespaces, privileges, roots
 from catenet.world.enclosure.kernel import architecture
 
-__all__ = ["Closed", "close_network", "is_shut"]
+__all__ = ["Closed", "close_network", "enter_root", "is_shut", "make_roots"]
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Closed:
     """Whether system calls are refused."""
     landlock: int = 0
     """The kernel's version of Landlock; 0: it has none."""
+    roots: dict[str, str] = field(default_factory=dict)
+    """Roots with a `/tmp` of their own, by name of the host."""
     why: str = ""
 
     @property
@@ -43,6 +46,7 @@ class Closed:
             *(["a network namespace"] if self.network else []),
             *(["a filter of system calls"] if self.calls else []),
             *([f"Landlock {self.landlock}"] if self.landlock else []),
+            *(["a mount namespace"] if self.roots else []),
         ]
         return ", ".join(walls) or "nothing"
 
@@ -67,6 +71,22 @@ def leave_network() -> Closed:
     return _closed
 
 
+def make_roots(names: Iterable[str], stay: Iterable[str]) -> dict[str, str]:
+    """Make roots for hosts (`roots.make_roots`) in a process that is closed then; none where the system forbids it."""
+    leave_network()
+    try:
+        _closed.roots = roots.make_roots(names, stay)
+    except OSError as error:
+        _note("a /tmp for each host", error)
+    return _closed.roots
+
+
+def enter_root(name: str) -> None:
+    """Have a process that was forked go into the root of a host, for good, or into none; OSError."""
+    if _closed.roots and _closed.calls:
+        roots.enter_root(_closed.roots.get(name))
+
+
 def close_network(*, children: bool = False) -> Closed:
     """Close this process for good, as far as the system lets it. Only once.
 
@@ -81,7 +101,7 @@ def close_network(*, children: bool = False) -> Closed:
     try:
         if children:
             descendants.adopt_orphans()
-        privileges.give_up()
+        privileges.give_up(*([privileges.SYS_CHROOT] if _closed.roots else []))
     except OSError as error:
         _note("no_new_privs", error)
         return _closed
@@ -89,11 +109,11 @@ def close_network(*, children: bool = False) -> Closed:
         _note("system calls", OSError(0, "their numbers are not known on this machine"))
         return _closed
     try:
-        _closed.landlock = landlock.restrict(machine, children)
+        _closed.landlock = landlock.restrict(machine, children, map(roots.temporary_of, _closed.roots.values()))
     except OSError as error:
         _note("Landlock", error)
     try:
-        filtering.refuse_calls(machine, children)
+        filtering.refuse_calls(machine, children, bool(_closed.roots))
     except OSError as error:
         _note("seccomp", error)
     else:

@@ -18,7 +18,7 @@ from typing import Final
 from catenet.world.enclosure import bpf
 from catenet.world.enclosure.kernel import Architecture, prctl, system_call
 
-__all__ = ["refuse_calls"]
+__all__ = ["refuse_calls", "refuse_roots"]
 
 OFF_NETWORK: Final = bpf.refused(errno.ENONET)
 """Libraries print the text of an error, and this one's is "Machine is not on the network"."""
@@ -29,8 +29,9 @@ UNKNOWN: Final = bpf.refused(errno.ENOSYS)
 CLOCKS: Final = "clock_settime settimeofday adjtimex clock_adjtime"
 MACHINE: Final = """init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct
 quotactl quotactl_fd syslog vhangup iopl ioperm modify_ldt sethostname setdomainname capset"""
-FILE_SYSTEMS: Final = """mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsmount fsconfig
+FILE_SYSTEMS: Final = """mount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fsmount fsconfig
 fspick mount_setattr setns unshare open_by_handle_at fanotify_init lookup_dcookie"""
+ROOTS: Final = "chroot"
 OTHER_PROCESSES: Final = """ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
 perf_event_open bpf userfaultfd"""
 SHARED_BY_MACHINE: Final = """add_key request_key keyctl shmget shmat shmctl semget semop semctl semtimedop msgget
@@ -63,12 +64,23 @@ ALL_THREADS, NO_SLOWER = 1, 4
 PR_SET_SECCOMP: Final = 22
 
 
-def refuse_calls(machine: Architecture, children: bool) -> None:
+def refuse_calls(machine: Architecture, children: bool, roots: bool) -> None:
     """Refuse system calls in this process, all of its threads and all that comes of it, for good; OSError.
 
-    Needs `no_new_privs`. Without `children` the process makes no others, and signals none.
+    Needs `no_new_privs`. Without `children` the process makes no others, and signals none. With `roots` it may go into
+    another root, until `refuse_roots`.
     """
-    program = bpf.assemble(machine, [*_always(), *(_family() if children else _alone(os.getpid()))])
+    rules = [*_always(), *(_family() if children else _alone(os.getpid()))]
+    _install(machine, rules if roots else [*rules, *_each(ROOTS, FORBIDDEN)])
+
+
+def refuse_roots(machine: Architecture) -> None:
+    """Refuse to go into another root, as `refuse_calls`."""
+    _install(machine, list(_each(ROOTS, FORBIDDEN)))
+
+
+def _install(machine: Architecture, rules: list[tuple[str, bpf.Rule]]) -> None:
+    program = bpf.assemble(machine, rules)
     memory = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(memory)), 16)
     number = machine.numbers["seccomp"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-__all__ = ["Architecture", "architecture", "library", "prctl", "system_call", "unshare"]
+__all__ = ["Architecture", "architecture", "chroot", "library", "mount", "prctl", "system_call", "unshare"]
 
 NUMBERS: Final = """
 socket 41 198; connect 42 203; bind 49 200; listen 50 201; socketpair 53 199; sendto 44 206; sendmsg 46 211;
@@ -82,6 +82,17 @@ def prctl(option: int, *args: int) -> int:
 def unshare(flags: int) -> None:
     """Go into new namespaces (unshare(2)); OSError."""
     _checked(library().unshare(ctypes.c_int(flags)))
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """Mount a file system, or a part of another one, or change how a mount spreads (mount(2)); OSError."""
+    words = [os.fsencode(word) for word in (source, target, kind)]
+    _checked(library().mount(*words, ctypes.c_ulong(flags), os.fsencode(data)))
+
+
+def chroot(path: str) -> None:
+    """Have paths of this process begin elsewhere (chroot(2)); OSError."""
+    _checked(library().chroot(os.fsencode(path)))
 
 
 @cache

@@ -11,7 +11,7 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from catenet.world.enclosure.kernel import Architecture, system_call
@@ -39,10 +39,11 @@ OWN: Final = "/proc/self"
 """A process's own settings and memory are its own affair."""
 
 
-def restrict(machine: Architecture, children: bool) -> int:
+def restrict(machine: Architecture, children: bool, besides: Iterable[str] = ()) -> int:
     """Restrict this thread and all that comes of it, for good; return the kernel's version of Landlock. OSError.
 
-    Needs `no_new_privs`. Without `children` also signals to other processes are refused.
+    Needs `no_new_privs`. Without `children` also signals to other processes are refused. `besides` are more folders
+    that may be written.
     """
     numbers = machine.numbers
     version = system_call(numbers["landlock_create_ruleset"], None, 0, ASK_VERSION)
@@ -55,7 +56,7 @@ def restrict(machine: Architecture, children: bool) -> int:
     attributes = ctypes.create_string_buffer(struct.pack(f"={len(words)}Q", *words), 8 * len(words))
     rules = system_call(numbers["landlock_create_ruleset"], attributes, 8 * len(words), 0)
     try:
-        for path in _open_to_writing() if files else ():
+        for path in (*_open_to_writing(), *besides) if files else ():
             with contextlib.suppress(OSError):
                 _allow(numbers["landlock_add_rule"], rules, path, files & ~MAKE_DEVICES)
         system_call(numbers["landlock_restrict_self"], rules, 0)

@@ -9,9 +9,9 @@ from typing import Final
 
 from catenet.world.enclosure.kernel import library, prctl
 
-__all__ = ["DAC_OVERRIDE", "SYS_ADMIN", "give_up", "has"]
+__all__ = ["DAC_OVERRIDE", "SYS_ADMIN", "SYS_CHROOT", "give_up", "has"]
 
-CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_ADMIN = 0, 1, 3, 4, 21
+CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_CHROOT, SYS_ADMIN = 0, 1, 3, 4, 18, 21
 KEPT: Final = 1 << CHOWN | 1 << DAC_OVERRIDE | 1 << FOWNER | 1 << FSETID
 """What root's rights to files are."""
 
@@ -28,8 +28,8 @@ def has(capability: int) -> bool:
     return bool(_capabilities()[0] >> capability & 1)
 
 
-def give_up() -> None:
-    """Keep what is about files alone, for good, also in programs that are executed."""
+def give_up(*besides: int) -> None:
+    """Keep what is about files alone, for good, also in programs that are executed; `besides` only in this one."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     with contextlib.suppress(OSError):  # it ends with the first one that the kernel does not know
         for capability in range(MOST):
@@ -37,7 +37,8 @@ def give_up() -> None:
                 prctl(PR_CAPBSET_DROP, capability)
     with contextlib.suppress(OSError):
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    _set_capabilities(_capabilities()[1] & KEPT)
+    kept = KEPT | sum(1 << capability for capability in besides)
+    _set_capabilities(_capabilities()[1] & kept)
 
 
 def _capabilities() -> tuple[int, int]:

@@ -11,6 +11,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.world.enclosure.closing import enter_root
 from catenet.world.engine.hub import NEVER, Elsewhere, Event, Happenings, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
@@ -69,6 +70,7 @@ class Coordinator(Elsewhere):
         world, host, receivers = self._world, party.host, party.receivers
 
         def run(channel: Channel) -> None:
+            enter_root(host.name)
             HostLoop(world, host, receivers, booted).run(channel)
 
         party.child = fork(run, [other.channel for other in self._parties if other.child is not None])
