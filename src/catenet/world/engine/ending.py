@@ -161,7 +161,8 @@ class Ending:
         """Return when the last packet in flight arrives or leaves its queue; 0 without any."""
         heap = self._hub.heap
         times = [when for when, number, event in heap if _is_packet(event) and event.is_due(when, number)]
-        return max(times, default=0.0)
+        elsewhere = self._hub.elsewhere
+        return max(times, default=0.0) if elsewhere is None else max([elsewhere.arrivals_end(), *times])
 
 
 def _is_packet(event: Event) -> bool:

@@ -227,6 +227,10 @@ class Elsewhere:
         """Whether they have done anything by `when`, or are to do it."""
         raise NotImplementedError
 
+    def arrivals_end(self) -> float:
+        """Return when the last packet arrives that is on its way to them; 0 without any."""
+        raise NotImplementedError
+
     def happen(self, when: float) -> None:
         """Have what they have done by `when` be done here, if it is due."""
         raise NotImplementedError

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import sys
 import types
+from collections.abc import Iterable
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Final
 
-__all__ = ["forget_state"]
+__all__ = ["forget_state", "modules_to_forget"]
 
 OWN: Final = "catenet"
 LASTING: Final = frozenset(sys.stdlib_module_names) | {"__main__", "__mp_main__"}
@@ -23,12 +24,14 @@ _kept: Final[list[object]] = []
 """What was forgotten: others' destructors may not run here, they would close what is shared with another process."""
 
 
-def forget_state() -> None:
-    """Take libraries out of `sys.modules` that can be loaded again, and put the standard library's state back."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "multiprocessing"]:
-        _kept.append(sys.modules.pop(name))
-    _kept.append(sys.modules.pop("concurrent.futures.process", None))
-    _kept.extend(_forget_libraries())
+def forget_state(modules: Iterable[str] | None = None) -> None:
+    """Take modules out of `sys.modules` that can be loaded again, and put the standard library's state back.
+
+    `modules` are what `modules_to_forget` has found. Who forks many does that before: to look at all that modules have
+    bound writes to the objects' reference counts, which in a process that was forked copies 7 MB.
+    """
+    for name in modules_to_forget() if modules is None else modules:
+        _kept.append(sys.modules.pop(name, None))
     logging.disable(logging.NOTSET)
     loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     for logger in (logging.root, *loggers):
@@ -39,7 +42,8 @@ def forget_state() -> None:
         logger.setLevel(logging.WARNING if logger is logging.root else logging.NOTSET)
 
 
-def _forget_libraries() -> list[types.ModuleType]:
+def modules_to_forget() -> list[str]:
+    """Names of loaded modules that can be loaded again."""
     packages = _packages()
     stay: set[str] = set()
     found = [name for name, modules in packages.items() if name == OWN or any(map(_is_compiled, modules))]
@@ -48,8 +52,8 @@ def _forget_libraries() -> list[types.ModuleType]:
         if name not in stay:
             stay.add(name)
             found += packages.keys() & _references(packages[name])
-    gone = [name for name in sys.modules if (root := name.partition(".")[0]) in packages and root not in stay]
-    return [sys.modules.pop(name) for name in gone]
+    gone = {*packages, "multiprocessing"} - stay
+    return [name for name in sys.modules if name.partition(".")[0] in gone or name == "concurrent.futures.process"]
 
 
 def _packages() -> dict[str, list[types.ModuleType]]:

@@ -16,7 +16,7 @@ from catenet.printable import say
 from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.ending import CHECK_INTERVAL, Ending
 from catenet.world.engine.isolation import messages
-from catenet.world.engine.isolation.messages import Channel, Item, Packet
+from catenet.world.engine.isolation.messages import Channel, Item, Packet, Parcel
 from catenet.world.engine.isolation.state import Baseline, memory_of, owner_of, pending_starts
 from catenet.world.engine.stalling import Watch
 from catenet.world.engine.waiting import describe_process
@@ -79,8 +79,13 @@ class ToldEnding(Ending):
 class HostLoop:
     """Runs one host of a world in the process that was forked for it."""
 
-    def __init__(self, world: World, host: Host, receivers: list[Callable[..., None]], booted: bool) -> None:
-        """`receivers` are where its ports hand packets to; `booted`: it has just booted, and its programs start."""
+    def __init__(
+        self, world: World, host: Host, receivers: list[Callable[..., None]], booted: bool, modules: list[str]
+    ) -> None:
+        """`receivers` are where its ports hand packets to; `booted`: it has just booted, and its programs start.
+
+        `modules` are those that its programs load anew.
+        """
         self._world = world
         self._host = host
         self._hub = hub = world.hub
@@ -105,7 +110,7 @@ class HostLoop:
         self._ending.begin_with(pending_starts(host))
         self._baseline = Baseline(world, host)
         if not any(service.program.is_callable for service in host.services.values()):
-            forget_state()  # of whatever has built the world: functions alone see its objects
+            forget_state(modules)  # of whatever has built the world: functions alone see its objects
         if booted:
             host.come_here()
         elif host.asking is not None:
@@ -300,26 +305,26 @@ class HostLoop:
         now, items, queued = self._hub.now, self._items, self._queued
         while queued and queued[0][1] <= now:
             queued.popleft()
+        sender = sent[0].path.port.index
+        parcels: list[Parcel] = []
         for each in sent:
             path = each.path
             number = 0
-            sender = path.port.index
             if isinstance(each, InOrderPacket):
                 each.queue.remember(each)
                 if path.queued:
                     number = self._note(each.departure, each, False)
-                receiver = path.ways[0].index
-                items.append(
-                    (now, messages.SENT, sender, receiver, each.when, DELIVERY, each.packet, b"", number, False)
-                )
+                parcels.append((path.ways[0].index, each.when, DELIVERY, each.packet, b"", number, False))
             elif each.port is None:
                 self._hub.put(each, each.when)
             else:
                 if each.crossing is not None:
                     number = self._note(each.crossing.departure, each, each.stopped)
                 key = b"".join(path.addresses) if each.step == SECOND_QUEUE else b""
-                item = (sender, each.port.index, each.when, each.step, each.packet, key, number, each.stopped)
-                items.append((now, messages.SENT, *item))
+                if each.packet is not None:
+                    parcels.append((each.port.index, each.when, each.step, each.packet, key, number, each.stopped))
+        if parcels:
+            items.append((now, messages.SENT, sender, parcels))
 
     def _note(self, departure: float, sent: InOrderPacket | Arrival, stopped: bool) -> int:
         self._number += 1

@@ -6,17 +6,19 @@ import contextlib
 import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.enclosure.closing import enter_root
+from catenet.world.engine.children.libraries import modules_to_forget
 from catenet.world.engine.hub import NEVER, Elsewhere, Event, Happenings, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
 from catenet.world.engine.isolation.lookahead import Distances, bounds
-from catenet.world.engine.isolation.messages import Channel, Item
+from catenet.world.engine.isolation.messages import Channel, Item, Packet
 from catenet.world.engine.isolation.party import Party
 from catenet.world.engine.isolation.process import RemoteProcess
 from catenet.world.engine.isolation.processes import fork
@@ -47,10 +49,19 @@ class Coordinator(Elsewhere):
         """A heap of what hosts have done: time, rank of the host, running number, item."""
         self._count = 0
         self._instants: set[float] = set()
+        self._arrives = -NEVER
+        """When the last of the packets arrives that were given to hosts."""
+        self._pressing = False
+        """Whether something came to a host at this instant, or is asked of it."""
+        self._stops = -NEVER
+        """The time up to which no host could run ahead when that was tried last."""
         self._event = Happenings(self)
         self._to_boot: list[Party] = []
         self._told = False
         """Whether hosts have told their figures since they did something last."""
+        self._loaded: tuple[str, ...] = ()
+        self._modules: list[str] = []
+        """Of the modules that are loaded, those that programs load anew."""
         self._ways: dict[tuple[int, int, bytes], ForwardingPath] = {}
         self._parties = [Party(host, rank) for rank, host in enumerate(hosts)]
         self._of_host = {party.host: party for party in self._parties}
@@ -68,10 +79,14 @@ class Coordinator(Elsewhere):
 
     def _fork(self, party: Party, booted: bool) -> None:
         world, host, receivers = self._world, party.host, party.receivers
+        loaded = tuple(sys.modules)
+        if loaded != self._loaded:
+            self._loaded, self._modules = loaded, modules_to_forget()
+        modules = self._modules
 
         def run(channel: Channel) -> None:
             enter_root(host.name)
-            HostLoop(world, host, receivers, booted).run(channel)
+            HostLoop(world, host, receivers, booted, modules).run(channel)
 
         party.child = fork(run, [other.channel for other in self._parties if other.child is not None])
         host.go_elsewhere()
@@ -83,12 +98,13 @@ class Coordinator(Elsewhere):
         party.waited_for = True
         for _, service in pending_starts(host):
             party.starts[service] += 1
-        self._soonest = min(self._soonest, party.next)
+        self._find_soonest()
 
     def _receiver(self, party: Party, number: int) -> Callable[..., None]:
         def receive(packet: bytes | memoryview, now: float) -> None:
             if party.child is not None and now >= party.given:
                 party.fresh.append((now, number, bytes(packet)))
+                self._pressing = True
 
         return receive
 
@@ -113,6 +129,9 @@ class Coordinator(Elsewhere):
 
     def finish_round(self, now: float) -> bool:
         """See `Elsewhere`."""
+        if not self._pressing and self._soonest > now:
+            return False
+        self._pressing = False
         asked = [party for party in self._parties if party.fresh or party.calls or party.news or party.next <= now]
         asked = [party for party in asked if party.child is not None]
         if not asked:
@@ -127,6 +146,8 @@ class Coordinator(Elsewhere):
 
     def prepare(self, when: float, limit: float) -> bool:
         """See `Elsewhere`."""
+        if when == self._stops:
+            return False
         due = min(when, self._soonest)
         if due > limit or due == NEVER:
             if due < when:  # for one who asks what is left to do
@@ -155,61 +176,119 @@ class Coordinator(Elsewhere):
         requests: list[tuple[Party, Item]] = []
         for party, bound in zip(parties, bounds(parties, self._distances, here, cap), strict=True):
             if party.event < bound:
-                party.ahead.sort(key=_when)
-                given = [(when, number, packet) for when, _, number, packet in party.ahead if when < bound]
+                given = self._give(party, bound)
                 party.given, party.reached = max(party.given, bound), bound
                 requests.append((party, (messages.ADVANCE, bound, given, [])))
-            party.ahead = []
         if requests:
             self._exchange(requests)
             return True
+        for party in parties:
+            while party.coming and party.coming[0][0] <= due:
+                arrives, sequence, _, arrival = heappop(party.coming)
+                heappush(hub.heap, (arrives, sequence, arrival))
+        self._find_soonest()
         if due < when:
             self._stop_at(due)
+            self._stops = due
             return True
         return False
 
     def _look(self, parties: list[Party]) -> float:
         """Find what arrives at hosts; returns when something else happens here."""
         here = NEVER
-        of_port = self._of_port
+        of_port, heap = self._of_port, self._hub.heap
         party: Party | None
         for party in parties:
             party.event, party.flying = party.next, NEVER
+            party.ahead.clear()
         for _, _, _, item in self._done:  # not put on links yet
             if item[1] == messages.SENT:
-                party = of_port.get(self._ports[item[3]])
-                if party is None or party.child is None:
-                    here = min(here, item[4])
-                else:
-                    arrives = item[4] + party.down if item[5] == SECOND_QUEUE else item[4]
-                    party.flying = min(party.flying, arrives)
-                    party.event = min(party.event, arrives)
-        for when, sequence, event in self._hub.heap:
+                for parcel in item[3]:
+                    party, arrives = of_port.get(self._ports[parcel[0]]), parcel[1]
+                    if party is None or party.child is None:
+                        here = min(here, arrives)
+                        continue
+                    if parcel[2] == SECOND_QUEUE:
+                        arrives += party.down
+                    if arrives < party.flying:
+                        party.flying = arrives
+                        party.event = min(party.event, arrives)
+        kept = []
+        for entry in heap:
+            when, sequence, event = entry
+            if isinstance(event, Arrival) and event.port is not None and event.step != SECOND_QUEUE:
+                party = of_port.get(event.port)
+                if party is not None and party.child is not None:
+                    if event.packet is not None and not event.stopped:
+                        number = party.numbers[event.port.index]
+                        heappush(party.coming, (when, sequence, number, event))
+                    else:
+                        kept.append(entry)
+                    continue
+            kept.append(entry)
             if isinstance(event, InOrderQueue):
                 party = of_port.get(event.port)
                 if party is not None and party.child is not None:
-                    number = party.numbers[event.port.index]
-                    for entry in event.under_way():
-                        self._note(party, entry.when, entry.sequence, number, entry.packet, entry.stopped)
-                    continue
-            elif isinstance(event, Arrival) and event.port is not None and event.step != SECOND_QUEUE:
-                party = of_port.get(event.port)
-                if party is not None and party.child is not None:
-                    if event.packet is not None:
-                        number = party.numbers[event.port.index]
-                        self._note(party, when, sequence, number, event.packet, event.stopped)
+                    self._note(party, event)
                     continue
             elif event is self._event or not (event.always_due or event.is_due(when, sequence)):
                 continue
             here = min(here, when)
+        if len(kept) < len(heap):
+            heap[:] = kept
+            heapify(heap)
+        for party in parties:
+            if party.coming:
+                party.event = min(party.event, party.coming[0][0])
         return here
 
-    def _note(
-        self, party: Party, when: float, sequence: float, number: int, packet: bytes | memoryview, stopped: bool
-    ) -> None:
-        if when >= party.given and not stopped:
-            party.ahead.append((when, sequence, number, packet))
-            party.event = min(party.event, when)
+    def _note(self, party: Party, queue: InOrderQueue) -> None:
+        """Note what hosts of this process have sent to one elsewhere."""
+        for entry in queue.under_way():
+            if entry.when >= party.given and not entry.stopped:
+                party.ahead.append(queue)
+                party.event = min(party.event, entry.when)
+                return
+
+    def _give(self, party: Party, bound: float) -> list[Packet]:
+        """Give a host what arrives there before a time and is not given yet; it is no event of the world's hub then."""
+        found: list[tuple[float, float, int, bytes]] = []
+        coming = party.coming
+        while coming and coming[0][0] < bound:
+            when, sequence, number, arrival = heappop(coming)
+            packet = arrival.packet
+            if packet is None:
+                continue
+            if arrival.stopped:
+                heappush(self._hub.heap, (when, sequence, arrival))
+                continue
+            port = party.ports[number]
+            port.received_packets += 1
+            port.received_bytes += len(packet)
+            found.append((when, sequence, number, packet))
+        if found and found[-1][0] > self._arrives:
+            self._arrives = found[-1][0]
+            self._stop_at(self._arrives)
+        if party.ahead:
+            for queue in party.ahead:
+                number = party.numbers[queue.port.index]
+                for entry in queue.under_way():
+                    if entry.when >= bound:
+                        break
+                    if entry.when >= party.given and not entry.stopped:
+                        found.append((entry.when, entry.sequence, number, entry.packet))
+            found.sort(key=_when)
+        return [(when, number, packet) for when, _, number, packet in found]
+
+    def _find_soonest(self) -> None:
+        """Learn when a host has something to do next, by itself or as a packet arrives that was not given to it."""
+        soonest = NEVER
+        for party in self._parties:
+            if party.child is not None:
+                soonest = min(soonest, party.next)
+                if party.coming:
+                    soonest = min(soonest, party.coming[0][0])
+        self._soonest = soonest
 
     def barriers_over(self, now: float) -> None:
         """See `Elsewhere`."""
@@ -228,6 +307,7 @@ class Coordinator(Elsewhere):
     def _exchange(self, requests: list[tuple[Party, Item]]) -> None:
         """Ask hosts, as many at a time as there are workers."""
         self._told = False
+        self._stops = -NEVER
         ahead = min(self._workers, len(requests))
         for party, request in requests[:ahead]:
             self._send(party, request)
@@ -244,7 +324,7 @@ class Coordinator(Elsewhere):
                 self._send(*requests[index + ahead])
             failure = failure or failed
             self._take(party, items)
-        self._soonest = min((party.next for party in self._parties if party.child is not None), default=NEVER)
+        self._find_soonest()
         if failure is not None:
             raise RuntimeError(f"an action between instants failed in a host's own process: {failure}")
 
@@ -267,7 +347,12 @@ class Coordinator(Elsewhere):
 
     def is_due(self, when: float) -> bool:
         """Whether hosts have done anything by then, or are to do it."""
-        return self._soonest <= when or bool(self._done and self._done[0][0] <= when)
+        return self._soonest <= when or when == self._arrives or bool(self._done and self._done[0][0] <= when)
+
+    def arrivals_end(self) -> float:
+        """See `Elsewhere`."""
+        times = [when for party in self._parties for when, _, _, arrival in party.coming if arrival.packet is not None]
+        return max([0.0, self._arrives, *times])
 
     def happen(self, when: float) -> None:
         """Do here what hosts have done by `when`, to which the clock has come unless nothing is due then."""
@@ -288,10 +373,10 @@ class Coordinator(Elsewhere):
             sender = item[2]
             sent = party.sent.get(sender)
             if sent is None:
-                sent = party.sent[sender] = []
-                place = self._ports[sender].outbox.place
-                self._hub.call_after_round(place, lambda: self._put(party, sender))
-            sent.append(item)
+                party.sent[sender] = item[3]
+                self._hub.call_after_round(self._ports[sender].outbox.place, partial(self._put, party, sender))
+            else:
+                sent.extend(item[3])
         elif kind == messages.LINE:
             world.ending.printed_at = now
             world.output(party.host.name, item[2], item[3])
@@ -325,25 +410,30 @@ class Coordinator(Elsewhere):
 
     def _put(self, party: Party, sender: int) -> None:
         """Put on the links what a port has sent in this round."""
-        ports, hub = self._ports, self._hub
-        for _, _, _, receiver, when, step, packet, key, number, stopped in party.sent.pop(sender):
+        ports, hub, now = self._ports, self._hub, self._hub.now
+        direct = party.paths[party.numbers[sender]]
+        for receiver, when, step, packet, key, number, stopped in party.sent.pop(sender):
             port = ports[receiver]
-            path = party.paths[party.numbers[sender]] if not key else self._way(ports[sender], port, key)
-            receiving = self._of_port.get(port)
-            if (
-                receiving is not None
-                and when < receiving.given
-                and step != SECOND_QUEUE
-                and receiving.child is not None
-            ):
-                raise RuntimeError(f"a packet for {receiving.host.name} at {when} s came after {receiving.given} s")
+            path = self._way(ports[sender], port, key) if key else direct
             arrival = Arrival(packet, path, port, None, step)
             arrival.when, arrival.stopped = when, stopped
             if number:
                 party.queued[number] = arrival
-            hub.put(arrival, when)
+            receiving = self._of_port.get(port)
+            if receiving is None or receiving.child is None or step == SECOND_QUEUE:
+                hub.put(arrival, when)
+                continue
+            if when < receiving.given:
+                raise RuntimeError(f"a packet for {receiving.host.name} at {when} s came after {receiving.given} s")
+            if stopped or when <= now:
+                hub.put(arrival, when)
+                continue
+            hub.packets = sequence = hub.packets + 1.0  # as by `Hub.put`
+            heappush(receiving.coming, (when, sequence, receiving.numbers[receiver], arrival))
+            if when < self._soonest:
+                self._soonest = when
         if len(party.queued) > 1000:
-            party.queued = {number: each for number, each in party.queued.items() if each.when > hub.now}
+            party.queued = {number: each for number, each in party.queued.items() if each.when > now}
 
     def _way(self, sender: Port, receiver: Port, key: bytes) -> ForwardingPath:
         name = sender.index, receiver.index, key
@@ -397,10 +487,7 @@ class Coordinator(Elsewhere):
         ended = party.child.wait()
         number = os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else 0
         how = signal.strsignal(number) if number else f"the process ended with status {os.WEXITSTATUS(ended)}"
-        party.child = None
-        party.next = NEVER
-        party.fresh.clear()
-        party.news.clear()
+        self._forget(party)
         host, world = party.host, self._world
         world.output(host.name, "stderr", f"{how}: all programs of this host have ended")
         self._end_programs(party, 128 + number if number else os.WEXITSTATUS(ended) or 1)
@@ -424,10 +511,18 @@ class Coordinator(Elsewhere):
     def _end(self, party: Party) -> None:
         assert party.child is not None
         party.child.kill()
+        self._forget(party)
+
+    def _forget(self, party: Party) -> None:
+        """Note that a host's process is gone; what arrives there are events of the world's hub again."""
         party.child = None
         party.next = NEVER
         party.fresh.clear()
         party.news.clear()
+        for when, sequence, _, arrival in party.coming:
+            heappush(self._hub.heap, (when, sequence, arrival))
+        party.coming.clear()
+        self._find_soonest()
 
     def booted(self, host: Host) -> None:
         """A host has booted again, and needs a process."""
@@ -448,12 +543,14 @@ class Coordinator(Elsewhere):
         for party in self._parties:
             if party.child is not None:
                 party.calls.append((name, argument))
+                self._pressing = True
 
     def tell(self, name: str, argument: Any) -> None:
         """Have all hosts know something before they go on."""
         for party in self._parties:
             if party.child is not None:
                 party.news.append((name, argument))
+                self._pressing = True
 
     def ask(self, name: str, host: Host | None = None) -> Iterable[tuple[Party, Any]]:
         """Ask a question of all hosts that run, or of one."""
@@ -487,6 +584,7 @@ class Coordinator(Elsewhere):
         for party, due in self.ask("threads"):
             party.next = due
             self._soonest = min(self._soonest, due)
+            self._stops = -NEVER
         return self._soonest < NEVER
 
     def take_figures(self) -> None:
@@ -519,5 +617,5 @@ class Coordinator(Elsewhere):
                 self._end(party)
 
 
-def _when(entry: tuple[float, float, int, bytes | memoryview]) -> tuple[float, float]:
+def _when(entry: tuple[float, float, int, bytes]) -> tuple[float, float]:
     return entry[:2]

@@ -13,10 +13,10 @@ The answer to the first three is `(items, next, waited_for, reached, failure)`: 
 the run has to wait; up to and including which time all is done (None: all that was asked); a text if an action between
 instants failed. Kinds of items:
 
-* `SENT, sender, receiver, when, step, packet, key, number, stopped`: a packet that arrives at `when`, as an `Arrival`
-  of `network/links.py`; sender and receiver are numbers of ports. With `SECOND_QUEUE` it arrives at the receiver's own
-  link, and `key` is its addresses. `number` (0: none) names it as long as it can be taken back: `TAKEN_BACK, number`;
-  or stopped by a partition: `STOPPED, number, whether`.
+* `SENT, sender, parcels`: what a port has sent in a round, each `(receiver, when, step, packet, key, number,
+  stopped)`: a packet that arrives at `when`, as an `Arrival` of `network/links.py`; sender and receiver are numbers of
+  ports. With `SECOND_QUEUE` it arrives at the receiver's own link, and `key` is its addresses. `number` (0: none) names
+  it as long as it can be taken back: `TAKEN_BACK, number`; or stopped by a partition: `STOPPED, number, whether`.
 * `LINE, stream, text`; `EXPECT, count, service`; `STARTED, pid, name, declared, is_child`; `ENDED, pid, status,
   replaced`: what the world is told of programs.
 * `ADDRESSES, when, told`: addresses that the host has got from its networks, as of `configuring.Asking`; all know at
@@ -52,6 +52,7 @@ __all__ = [
     "Channel",
     "Item",
     "Packet",
+    "Parcel",
 ]
 
 ADVANCE: Final = 0
@@ -78,6 +79,7 @@ NEXT_READ: Final = 1 << 20
 
 Item: TypeAlias = tuple[Any, ...]
 Packet: TypeAlias = tuple[float, int, bytes]
+Parcel: TypeAlias = tuple[int, float, int, bytes, bytes, int, bool]
 
 _read: Final = os.read
 _write: Final = os.write

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.hub import NEVER
-from catenet.world.engine.isolation.messages import Channel, Item, Packet
+from catenet.world.engine.isolation.messages import Channel, Packet, Parcel
 from catenet.world.engine.isolation.process import RemoteProcess
 from catenet.world.engine.isolation.processes import Child
-from catenet.world.network.links import Arrival, ForwardingPath
+from catenet.world.network.links import Arrival, ForwardingPath, InOrderQueue
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -36,13 +36,15 @@ class Party:
         """Time before which it has done all."""
         self.fresh: list[Packet] = []
         """What arrives now and was not given to it ahead."""
-        self.ahead: list[tuple[float, float, int, bytes | memoryview]] = []
-        """What arrives later, found when its bound was computed."""
+        self.coming: list[tuple[float, float, int, Arrival]] = []
+        """A heap of what arrives later and was not given to it: time, sequence, number of its port, what it is."""
+        self.ahead: list[InOrderQueue] = []
+        """What else arrives later, from hosts of the world's process; found when its bound was computed."""
         self.calls: list[tuple[str, Any]] = []
         self.news: list[tuple[str, Any]] = []
         """Calls that tell it of other hosts' addresses, and of its own."""
         self.processes: dict[int, RemoteProcess] = {}
-        self.sent: dict[int, list[Item]] = {}
+        self.sent: dict[int, list[Parcel]] = {}
         """What its ports have sent in this round, by number of the port in the world."""
         self.starts = {False: 0, True: 0}
         """Programs that are about to start, other than declared services and these."""
