@@ -276,13 +276,15 @@ def test_what_cannot_be_asked_for_is_refused(options: dict[str, Any], said: str)
         World(1, **options)
 
 
-def test_networks_that_configure_hosts_are_refused() -> None:
-    with World(1, isolation="process") as world:
+def test_networks_that_configure_hosts_isolate_them_too() -> None:
+    lines: list[Line] = []
+    with World(1, output=lambda *line: lines.append(line), isolation="process") as world:
         world.network("net", configure="slaac", by="router")
         world.host("router", forwarding=True)
-        world.host("a").run(["-c", "pass"])
-        with pytest.raises(ValueError, match="'net' gives its hosts addresses"):
-            world.run()
+        world.host("a").run(["-c", "import socket; print(socket.has_ipv6)"])
+        world.run()
+        assert world.hosts["a"].elsewhere
+    assert lines == [("a", "stdout", "True")]
 
 
 # Processes.
