@@ -418,20 +418,30 @@ def test_hosts_that_share_a_process_start_no_programs(internet: Any) -> None:
     assert len(messages) == 2 and 'isolation = "process"' in messages[0]
 
 
-# multiprocessing.
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing_as_in_the_interpreter(method: str) -> None:
-    script = str(FOLDER / "programs" / "pools.py")
-    commands = [[script, method], ["-m", "catenet", "run", "--isolation", "process", script, method]]
+def same_as_on_the_kernel(script: str, *args: str, fails: bool = False) -> None:
+    """Assert that a program prints the same on a host that has a process of its own."""
+    path = str(FOLDER / "programs" / script)
+    commands = [[path, *args], ["-m", "catenet", "run", "--isolation", "process", path, *args]]
     real, simulated = (
-        subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=100, check=True)
+        subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=100, check=False)
         for words in commands
     )
     lines = [line.removeprefix("host  | ") for line in simulated.stdout.splitlines() if line.startswith("host  | ")]
     assert lines == real.stdout.splitlines()
     assert "Traceback" not in simulated.stderr + real.stderr
+    assert [bool(real.returncode), bool(simulated.returncode)] == [fails, fails]
+
+
+def test_programs_begin_in_the_place_of_others_as_on_the_kernel() -> None:
+    same_as_on_the_kernel("execs.py", fails=True)
+
+
+# multiprocessing.
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_as_in_the_interpreter(method: str) -> None:
+    same_as_on_the_kernel("pools.py", method)
 
 
 def test_processes_that_a_program_leaves_are_not_the_interpreters() -> None:

@@ -127,6 +127,12 @@ class Kernel:
             own = {number: file for number, (file, owner) in self._table.items() if owner is parent}
         self._tables[child] = {number: file.acquire() for number, file in own.items()}
 
+    def separate(self, owner: Owner) -> None:
+        """Give a process a table of its own, with what it has open, as one that came by fork has."""
+        own = self._tables[owner] = {}
+        for number in [number for number, (_, holder) in self._table.items() if holder is owner]:
+            own[number] = self._table.pop(number)[0]
+
     def keep(self, owner: Owner, kept: Iterable[int]) -> None:
         """Close all that a process that came by fork has open, but for some descriptors (execve(2))."""
         own = self._tables[owner]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from catenet.world.engine.children.separate import SeparateProcess
 from catenet.world.engine.process import Process
 from catenet.world.engine.program import Command, Program, make_program
 
@@ -108,8 +109,14 @@ class Programs:
             self._launch(service)
         host.world.ending.expect(-1, service=service.declared is True)
 
+    def _are_apart(self) -> bool:
+        """Whether each program has a process of the machine of its own, beside the one that has the host's kernel."""
+        programs = [service.program for service in self.services.values()]
+        return self.host.owns_process and len(programs) > 1 and not any(each.is_callable for each in programs)
+
     def _launch(self, service: _Service) -> None:
         host = self.host
-        process = Process(host, service.program, host.new_pid(), declared=service.declared, stdin=service.stdin)
+        make = SeparateProcess if self._are_apart() else Process
+        process = make(host, service.program, host.new_pid(), declared=service.declared, stdin=service.stdin)
         process.service = service
         host.adopt(process)

@@ -31,7 +31,8 @@ class _Lines(io.RawIOBase):
         self._emit = emit
         self._number = number
         self._redirected = redirected
-        self._rest = b""
+        self.begun = b""
+        """A line that has no end yet."""
         self.muted = False
 
     def writable(self) -> bool:
@@ -49,21 +50,21 @@ class _Lines(io.RawIOBase):
         """Write lines of the host."""
         count = len(data)
         if not self.muted:
-            *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
+            *lines, self.begun = (self.begun + bytes(data)).split(b"\n")
             for line in lines:
                 self._emit(self._stream, line.decode("utf-8", "replace"))
         return count
 
-    def adopt(self, emit: Emit) -> None:
-        """Go on with lines of a process of its own; what its parent has begun to write is the parent's."""
+    def adopt(self, emit: Emit, begun: bytes) -> None:
+        """Go on with lines of another process, the first of which has begun so."""
         self._emit = emit
-        self._rest = b""
+        self.begun = begun
 
     def finish(self) -> None:
         """Emit a last line that has no newline."""
-        if self._rest and not self.muted:
-            self._emit(self._stream, self._rest.decode("utf-8", "replace"))
-        self._rest = b""
+        if self.begun and not self.muted:
+            self._emit(self._stream, self.begun.decode("utf-8", "replace"))
+        self.begun = b""
 
 
 class _Input(io.RawIOBase):
@@ -117,10 +118,19 @@ class Streams:
         for raw in self._raw:
             raw.muted = True
 
-    def adopt(self, emit: Emit) -> None:
-        """Let a child have them, which has what its parent had not flushed, as after fork(2)."""
+    def adopt(self, emit: Emit, moves: bool) -> None:
+        """Let a child have them, which has what its parent had not flushed, as after fork(2).
+
+        A line that was begun is the parent's, unless the child is the same process, which moves.
+        """
         for raw in self._raw:
-            raw.adopt(emit)
+            raw.adopt(emit, raw.begun if moves else b"")
+
+    def go_on(self, other: Streams) -> None:
+        """Lead where others do, and go on with the lines that were begun there: another program begins (execve(2))."""
+        self.redirected.update(other.redirected)
+        for raw, before in zip(self._raw, other._raw, strict=True):
+            raw.begun = before.begun
 
     def finish_raw(self) -> None:
         """Emit the last lines that were written, but not what was not flushed."""

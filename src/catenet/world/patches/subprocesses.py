@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import shlex
 import signal
 import subprocess
 import types
@@ -16,6 +14,7 @@ from catenet.posix.errors import NotModelled
 from catenet.world.engine.children.executing import execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
+from catenet.world.patches.shell import SHELLS, without_shell
 from catenet.world.patches.table.row import OWN_PROCESS
 
 if TYPE_CHECKING:
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 FAILED: Final = 255
-SHELL_WORDS: Final = frozenset("|&;<>()$`*?[]#~{}\n")
-"""Characters by which a command line needs a shell."""
-QUOTED: Final = re.compile(r"""'[^']*'|"[^"$`\\]*\"""")
-"""What means itself, whatever is in it."""
 
 
 def _fork_exec(
@@ -45,32 +40,20 @@ def _fork_exec(
         raise NotModelled(f"_posixsubprocess.fork_exec is not modelled on a simulated host; {OWN_PROCESS}")
     words = [os.fsdecode(word) for word in args]
     paths = [os.fsdecode(path) for path in executables]
-    if os.path.basename(paths[0]) in ("sh", "bash"):
-        words = _without_shell(words)
+    if os.path.basename(paths[0]) in SHELLS:
+        words = without_shell(words)
         paths = [os.path.join(folder, words[0]) for folder in os.get_exec_path()] if "/" not in words[0] else words[:1]
     pid = fork(process)
     if not pid:
-        inherited = process.host.kernel.inheritable
-        _begin(process, words, paths, pass_fds if close_fds else [*pass_fds, *inherited], cwd, env, *rest)
+        _begin(process, words, paths, close_fds, pass_fds, cwd, env, *rest)
     return pid
-
-
-def _without_shell(words: Sequence[str]) -> list[str]:
-    """The words of a command line of the shell that needs none."""
-    line = words[2] if len(words) > 2 and words[1] == "-c" else ""
-    found = shlex.split(line) if SHELL_WORDS.isdisjoint(QUOTED.sub("", line)) else []
-    if not found or "=" in found[0]:
-        raise NotModelled(
-            f"the shell is not modelled on a simulated host (`{' '.join(words)}`); give the program and its arguments "
-            "as a list, and do in Python what the shell would do"
-        )
-    return found
 
 
 def _begin(
     process: Process,
     words: list[str],
     paths: list[str],
+    close_fds: bool,
     pass_fds: Sequence[int],
     cwd: Any,
     env: Sequence[bytes] | None,
@@ -87,7 +70,8 @@ def _begin(
             raise
         _take_identity(*rest[8:])
         environment = _environment(env)
-        kept = [number for number in pass_fds if number != errpipe]
+        inherited = () if close_fds else process.host.kernel.inheritable
+        kept = [number for number in (*pass_fds, *inherited) if number != errpipe]
         code = errno.ENOENT
         for path in paths:
             try:

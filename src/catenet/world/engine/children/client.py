@@ -371,6 +371,7 @@ def _take_kernel(process: Process, channel: Client) -> None:
 
 def _take_process(process: Process, task: Task, pid: int) -> None:
     """The one process of the copy goes on with one thread, another number and other chances."""
+    moves = process.pid == pid
     process.__class__ = ForkedProcess
     process.pid = pid
     process.main = task
@@ -384,7 +385,7 @@ def _take_process(process: Process, task: Task, pid: int) -> None:
     world = process.world
     process.random = random.Random(world.generator(f"program/{process.host.name}/{pid}").getrandbits(256))
     process.entropy = world.generator(f"entropy/{process.host.name}/{pid}")
-    process.streams.adopt(process._emit)
+    process.streams.adopt(process._emit, moves)
 
 
 def _take_hub(process: Process, channel: Client) -> None:

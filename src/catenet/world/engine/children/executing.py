@@ -1,4 +1,4 @@
-"""execve(2) in a child: another program takes the place of the one that has called fork.
+"""execve(2): another program takes the place of the one that has called it.
 
 A Python program runs in the interpreter that is there, with its own modules, streams, environment and globals;
 installed libraries are loaded anew where they can be (`libraries.py`). Another program runs as it is, in no time
@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.world.engine.children import client as this
+from catenet.world.engine.children.forking import move
 from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.children.others import run_other
+from catenet.world.engine.children.process import ChildProcess
 from catenet.world.engine.current import current
 from catenet.world.engine.program import Program, make_program
 from catenet.world.engine.streams import Streams
@@ -36,6 +38,8 @@ __all__ = ["execute"]
 SHEBANG_SIZE: Final = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
 
+ELF: Final = b"\x7fELF"
+
 ALONE: Final = "bBdEhiIOOPqRsSuvVx"
 """Options of the interpreter without an argument."""
 WITH_ARGUMENT: Final = "WX"
@@ -49,11 +53,14 @@ _kept: Final[list[object]] = []
 def execute(
     process: Process, path: str, words: Sequence[str], environment: Mapping[bytes, bytes], kept: Iterable[int] = ()
 ) -> NoReturn:
-    """Run the program `path` with arguments `words` in the place of the one that runs; raises OSError: ENOENT, EACCES.
+    """Run the program `path` with arguments `words` in the place of the one that runs.
 
-    Descriptors other than the standard streams are closed, but for those in `kept`.
+    Descriptors other than the standard streams are closed, but for those in `kept`. Where the kernel is, it stays: the
+    program begins in a process of the machine of its own. Raises OSError: ENOENT, EACCES, ENOEXEC.
     """
     arguments = python_words(path, words)
+    if this.client is None:
+        _leave_kernel(process)
     client = this.client
     assert client is not None
     streams = process.streams
@@ -69,10 +76,23 @@ def execute(
     _replace(process, client, program, [interpreter, *(arguments or ())], environment)
 
 
+def _leave_kernel(process: Process) -> None:
+    """Go on in a process of the machine of its own; where the kernel is, nothing of the program goes on."""
+    task = current.task
+    assert task is not None
+    if not move(process):
+        assert isinstance(process, ChildProcess)
+        _kept.append(task)
+        process.leave(task)
+        task.suspend()
+
+
 def python_words(path: str, words: Sequence[str]) -> list[str] | None:
     """Arguments that our interpreter would have if it ran this; None for another program. Raises OSError."""
-    if not os.path.exists(path):
-        raise os_error(errno.ENOENT)
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise os_error(error.errno or errno.ENOENT) from None
     if os.path.isdir(path) or not os.access(path, os.X_OK):
         raise os_error(errno.EACCES)
     if _is_interpreter(path):
@@ -80,6 +100,8 @@ def python_words(path: str, words: Sequence[str]) -> list[str] | None:
     with open(path, "rb") as file:
         head = file.read(SHEBANG_SIZE)
     if head[:2] != b"#!":
+        if head[:4] != ELF:
+            raise os_error(errno.ENOEXEC)
         return None
     found = head[2:].partition(b"\n")[0].decode("utf-8", "replace").split(None, 1)
     rest = found[1].split() if len(found) > 1 else []
@@ -151,7 +173,7 @@ def _replace(
     process.name = program.label
     process.restart_in_place()
     streams = Streams(process._emit, process.streams.unread_input())
-    streams.redirected.update(process.streams.redirected)
+    streams.go_on(process.streams)
     process.streams = streams
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = __builtins__

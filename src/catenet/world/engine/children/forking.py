@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.process import Process
     from catenet.world.engine.task import Task
 
-__all__ = ["fork"]
+__all__ = ["fork", "move"]
 
 MOST_CHILDREN: Final = 1000
 """Processes of one host that run at once, at most: one more is refused with EAGAIN, as RLIMIT_NPROC does."""
@@ -45,9 +45,33 @@ def fork(process: Process) -> int:
             "or run the other program on a host of the world (Host.run)"
         )
     _check_room(process)
+    pid = process.host.new_pid()
+    divided = _divide(process, pid)
+    if divided is None:
+        return 0
+    child = ChildProcess(process, pid, *divided, serve)
+    child.is_ours = True
+    _born.append(child)
+    process.host.adopt(child)
+    return pid
+
+
+def move(process: Process) -> bool:
+    """Have a process that runs where the kernel is go on in one of the machine of its own; True there.
+
+    Where it has been, it is a `ChildProcess` from then on, whose main task is to serve it.
+    """
+    divided = _divide(process, process.pid)
+    if divided is None:
+        return True
+    _born.append(ChildProcess.take_place(process, *divided, serve))
+    return False
+
+
+def _divide(process: Process, pid: int) -> tuple[Wire, int] | None:
+    """Fork on the machine; returns the way to the child and its number there, None in the child."""
     _born[:] = [child for child in _born if not child.reap(wait=False)]
     ours, theirs = _connected_pair()
-    pid = process.host.new_pid()
     call = this.Fork(process, theirs, pid)
     try:
         with permitted("os.fork"):
@@ -60,14 +84,10 @@ def fork(process: Process) -> int:
     if real == 0:
         call.become_child()
         close(ours)
-        return 0
+        return None
     call.end()
     close(theirs)
-    child = ChildProcess(process, pid, Wire(ours, LONGEST), real, serve)
-    child.is_ours = True
-    _born.append(child)
-    process.host.adopt(child)
-    return pid
+    return Wire(ours, LONGEST), real
 
 
 def _check_room(process: Process) -> None:

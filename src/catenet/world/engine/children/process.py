@@ -8,15 +8,14 @@ from dataclasses import replace
 from posix import WNOHANG
 from posix import kill as kill_really
 from posix import waitpid as wait_really
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catenet.world.engine.children.wire import Wire
 from catenet.world.engine.children.words import DIE
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.process import KILLED, Process
-
-if TYPE_CHECKING:
-    from catenet.world.engine.task import Task
+from catenet.world.engine.streams import Streams
+from catenet.world.engine.task import Task
 
 __all__ = ["CallAgain", "ChildProcess"]
 
@@ -27,6 +26,11 @@ class CallAgain(Exception):
 
 def _caught(number: int, frame: Any) -> None:
     """Stands for a handler that the child has."""
+
+
+def _plain(handlers: dict[int, Any]) -> dict[int, Any]:
+    """Dispositions of signals, with a word for handlers that are elsewhere."""
+    return {number: handler if isinstance(handler, int) else _caught for number, handler in handlers.items()}
 
 
 def _never(module: object) -> None:
@@ -42,6 +46,33 @@ class ChildProcess(Process):
         """Begin with what the parent has: open files, dispositions of signals, users, group and session."""
         super().__init__(parent.host, replace(parent.program, run=_never), pid, declared=parent.declared, stdin="")
         self.is_child = True
+        self._connect(wire, real_pid, serve)
+        self.parent = parent
+        parent.children[pid] = self
+        self.group, self.session = parent.group, parent.session
+        self.handlers = _plain(parent.handlers)
+        self.blocked_signals = set(parent.blocked_signals)
+        self.wakeup_fd = parent.wakeup_fd
+        if parent.credentials is not None:
+            self.credentials = parent.credentials.copy()
+        self.limits = dict(parent.limits)
+        self.host.kernel.fork(parent, self)
+
+    @classmethod
+    def take_place(
+        cls, process: Process, wire: Wire, real_pid: int, serve: Callable[[ChildProcess, Task], None]
+    ) -> ChildProcess:
+        """Make a process, which has run here and goes on elsewhere, one of these: it keeps all that it is and has."""
+        process.__class__ = cls
+        assert isinstance(process, cls)
+        process._connect(wire, real_pid, serve)
+        process.is_ours = True
+        process.handlers = _plain(process.handlers)
+        process.streams = Streams(process._emit, "")
+        process.host.kernel.separate(process)
+        return process
+
+    def _connect(self, wire: Wire, real_pid: int, serve: Callable[[ChildProcess, Task], None]) -> None:
         self.wire = wire
         self.real_pid = real_pid
         """Its number on the machine; 0 as long as it is not known."""
@@ -51,18 +82,14 @@ class ChildProcess(Process):
         self.outgoing: list[int] = []
         """Signals whose handlers the child is to run."""
         self.threads: dict[int, Task] = {0: self.main}
-        self.parent = parent
-        parent.children[pid] = self
-        self.group, self.session = parent.group, parent.session
-        self.handlers = {
-            number: handler if isinstance(handler, int) else _caught for number, handler in parent.handlers.items()
-        }
-        self.blocked_signals = set(parent.blocked_signals)
-        self.wakeup_fd = parent.wakeup_fd
-        if parent.credentials is not None:
-            self.credentials = parent.credentials.copy()
-        self.limits = dict(parent.limits)
-        self.host.kernel.fork(parent, self)
+
+    def leave(self, old: Task) -> None:
+        """End the threads that it had here, of which `old` runs, without a word, and serve it by a new one."""
+        for task in self.tasks.values():
+            task.ended = True
+        self.main = self.threads[0] = task = Task(self, lambda: None, old.ident, "MainThread")
+        self.tasks = {task.ident: task}
+        task.wake()
 
     def note_handler(self, number: int, kind: int) -> None:
         """Note what the child does with a signal: SIG_DFL, SIG_IGN or, with any other number, its own handler."""

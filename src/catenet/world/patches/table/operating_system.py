@@ -14,7 +14,6 @@ from catenet.world.patches.table.row import (
     MACHINE,
     NO_PRIORITY,
     NO_TERMINAL,
-    OTHER_PROGRAM,
     OWN_PROCESS,
     REFUSED,
     REPLACED,
@@ -67,11 +66,12 @@ ROWS: Final = (
     Row(
         "os",
         REFUSED,
-        OTHER_PROGRAM,
-        """execl execle execlp execlpe execv execve execvp execvpe forkpty posix_spawn posix_spawnp
-        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe""",
+        OWN_PROCESS,
+        """execl execle execlp execlpe execvp execvpe popen spawnl spawnle spawnlp spawnlpe spawnv spawnve
+        spawnvp spawnvpe""",
     ),
-    Row("os", REFUSED, OWN_PROCESS, "popen"),
+    Row("os", REPLACED, OWN_PROCESS, "execv execve posix_spawn posix_spawnp"),
+    Row("os", REFUSED, NO_TERMINAL, "forkpty"),
     Row("os", REFUSED, "use os.pipe or socket.socketpair", "eventfd"),
     Row("os", REPLACED, "to the standard streams alone", "dup2"),
     Row("os", REFUSED, "use os.sendfile, or os.read and os.write", "splice"),
@@ -245,8 +245,7 @@ ROWS: Final = (
     Row("spwd", HARMLESS, "", "struct_spwd<3.13"),
     Row("syslog", REFUSED, "use logging.handlers.SysLogHandler", "closelog openlog setlogmask syslog"),
     Row("syslog", HARMLESS, "", "LOG_MASK LOG_UPTO"),
-    Row("pty", REFUSED, OTHER_PROGRAM, "fork spawn"),
-    Row("pty", REFUSED, NO_TERMINAL, "master_open openpty slave_open"),
+    Row("pty", REFUSED, NO_TERMINAL, "fork master_open openpty slave_open spawn"),
     Row("tty", HARMLESS, "", "cfmakecbreak>=3.12 cfmakeraw>=3.12 setcbreak setraw"),
     Row(
         "termios",
