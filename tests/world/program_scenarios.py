@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -221,6 +222,83 @@ if len(sys.argv) > 2:
     listener.close()
     copy.close()
     return [*found, failure(os.get_inheritable, writer), failure(listener.get_inheritable)]
+
+
+def duplicated_to_numbers() -> Any:
+    """dup2(2) to numbers above 2, of sockets, pipes, files and standard streams."""
+    one, other = socket.socketpair()
+    reader, writer = os.pipe()
+    found: list[Any] = [os.dup2(one.fileno(), 77), os.dup2(writer, 78), os.dup2(writer, 79, inheritable=False)]
+    found.append([os.get_inheritable(number) for number in (77, 78, 79)])
+    other.sendall(b"through 77")
+    with socket.socket(fileno=os.dup(77)) as copy:
+        found.append(copy.recv(100).decode())
+    with socket.socket(fileno=77) as copy:
+        found += [copy.fileno(), copy.family.name, select.select([77], [77], [], 0)[1]]
+        copy.sendall(b"by 77")
+    found += [other.recv(100).decode(), failure(os.fstat, 77)[1], os.write(78, b"x"), os.read(reader, 10).decode()]
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 80)
+        os.write(80, b"to a file")
+        os.lseek(80, 3, os.SEEK_SET)
+        found += [os.read(80, 100).decode(), os.fstat(80).st_size, fcntl.fcntl(80, fcntl.F_GETFL) & os.O_ACCMODE]
+        os.close(80)
+        found.append(os.fstat(file.fileno()).st_size)
+    os.dup2(78, 80)  # a pipe again
+    os.dup2(one.fileno(), 80)  # replaced
+    os.write(80, b"by 80")
+    found.append(other.recv(100).decode())
+    code = """
+import os
+for number in (77, 78, 79, 80):
+    try:
+        print(os.fstat(number).st_mode >> 12)
+    except OSError:
+        print("-")
+"""
+    found += [run(PYTHON, "-c", code), run(PYTHON, "-c", code, close_fds=False), run(PYTHON, "-c", code, pass_fds=[79])]
+    found += [failure(os.dup2, 90, 91)[1], failure(os.dup2, 78, -1)[1], os.dup2(78, 78)]
+    saved = os.dup(1)
+    os.dup2(writer, 1)
+    os.write(1, b"caught")
+    os.dup2(saved, 1)
+    os.close(saved)
+    found += [os.read(reader, 100).decode(), failure(os.fstat, saved)[1]]
+    for number in (78, 79, 80, reader, writer):
+        os.close(number)
+    one.close(), other.close()
+    return found
+
+
+def socket_activation() -> Any:
+    """A program finds its sockets from number 3 on, as systemd hands them over."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    code = """
+import os, socket
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+found = [socket.socket(fileno=3 + number) for number in range(int(os.environ["LISTEN_FDS"]))]
+print([(each.family.name, each.type.name, each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) for each in found])
+with found[0].accept()[0] as connection:
+    connection.sendall(connection.recv(100).upper())
+"""
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(into, 1)
+        for place, each in enumerate((listener, datagrams)):
+            os.dup2(each.fileno(), 60 + place)
+        for place in range(2):
+            os.dup2(60 + place, 3 + place)
+        environment = {**os.environ, "LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
+        os.execve(PYTHON, [PYTHON, "-c", code], environment)
+    os.close(into)
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"activated")
+        answer = client.recv(100).decode()
+    listener.close(), datagrams.close()
+    with os.fdopen(out) as lines:
+        return answer, lines.read(), os.waitpid(pid, 0)[1]
 
 
 def sessions() -> Any:

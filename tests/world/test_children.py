@@ -444,6 +444,11 @@ def test_multiprocessing_as_in_the_interpreter(method: str) -> None:
     same_as_on_the_kernel("pools.py", method)
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_memory_is_shared_by_its_name_as_in_the_interpreter(method: str) -> None:
+    same_as_on_the_kernel("memory.py", method)
+
+
 def test_processes_that_a_program_leaves_are_not_the_interpreters() -> None:
     """It would wait for them at its end, or kill what has their number on the machine."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable
+from io import FileIO
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -77,6 +78,10 @@ class Kernel:
         """Descriptors of processes that came by fork(2): a number may stand for several processes."""
         self.inheritable: set[int] = set()
         """Descriptors that stay open in a program that takes the place of the one that runs (no FD_CLOEXEC)."""
+        self.low: set[int] = set()
+        """Descriptors by dup2(2) below FIRST_DESCRIPTOR, where numbers are otherwise the machine's."""
+        self.shared_memory: dict[str, FileIO] = {}
+        """Objects of shm_open(3) by name: files of the machine, which who runs the programs has made."""
         self._semaphores: dict[str, Semaphore] = {}
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
@@ -149,6 +154,8 @@ class Kernel:
             file.release()
             return
         entry = self._table.pop(descriptor, None)
+        if self.low:
+            self.low.discard(descriptor)
         if entry is not None:
             entry[0].release()
             if self.inheritable:
@@ -174,6 +181,32 @@ class Kernel:
     def duplicate(self, descriptor: int) -> int:
         """System call `dup`."""
         return self.install(self.file(descriptor))
+
+    def duplicate_to(self, descriptor: int, target: int) -> None:
+        """System call `dup2`, also to a number below those that files get; EBADF, also for one that is too high."""
+        file = self.file(descriptor)
+        if not 0 <= target < self.next_descriptor:
+            raise os_error(errno.EBADF)
+        if descriptor == target:
+            return
+        owner = self.runtime.owner()
+        own = None if owner is None else self._tables.get(owner)
+        file.acquire()
+        if own is not None:
+            replaced = own.pop(target, None)
+            own[target] = file
+        else:
+            entry = self._table.pop(target, None)
+            replaced = None if entry is None else entry[0]
+            self._table[target] = (file, owner)
+        if target < FIRST_DESCRIPTOR:
+            self.low.add(target)
+        if replaced is not None:
+            replaced.release()
+
+    def is_open_here(self, descriptor: int) -> bool:
+        """Whether a number stands for a file of this kernel, and not for one of the machine."""
+        return descriptor >= FIRST_DESCRIPTOR or descriptor in self.low
 
     def set_inheritable(self, descriptor: int, inheritable: bool) -> None:
         """Say whether a descriptor stays open in another program; OSError(EBADF)."""
@@ -208,6 +241,7 @@ class Kernel:
             if entry is not None:
                 entry[0].release()
                 self._reclaimed.add(descriptor)
+                self.low.discard(descriptor)
 
     def discard(self) -> None:
         """Forget all descriptors without closing anything: the host has lost its power."""

@@ -20,7 +20,7 @@ from catenet.posix.address import SocketAddress
 from catenet.posix.control import Ancillary
 from catenet.posix.epoll import Epoll
 from catenet.posix.file import File
-from catenet.posix.kernel import Kernel
+from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
 from catenet.posix.names import Resolver
 from catenet.posix.runtime import Owner
 from catenet.posix.sockets import Message, SocketFile
@@ -330,6 +330,7 @@ class RemoteKernel(Kernel):
         super().__init__(original.stack, original.hostname, original.names, original.runtime, epoch=original.epoch)
         self.resolver = _RemoteResolver(self)
         self.inheritable = set(original.inheritable)
+        self.low = set(original.low)
 
     def known(self, description: Description, *, fresh: bool = True) -> File:
         """The file that the kernel describes; if it is `fresh`, `install` is yet to ask for its descriptor."""
@@ -371,10 +372,27 @@ class RemoteKernel(Kernel):
         entry = self._table.get(descriptor)
         return self.known(self.channel.call("describe", descriptor), fresh=False) if entry is None else entry[0]
 
+    def duplicate_to(self, descriptor: int, target: int) -> None:
+        """See `Kernel`."""
+        file = self.file(descriptor)
+        self.channel.call("dup2", descriptor, target)
+        if descriptor == target:
+            return
+        replaced = self._table.pop(target, None)
+        if replaced is not None:
+            _handle_of(replaced[0]).numbers.remove(target)
+        _handle_of(file).numbers.append(target)
+        self._table[target] = (file.acquire(), None)
+        if replaced is not None:
+            replaced[0].release()
+        if target < FIRST_DESCRIPTOR:
+            self.low.add(target)
+
     def close(self, descriptor: int) -> None:
         """See `Kernel`."""
         entry = self._table.pop(descriptor, None)
         self.inheritable.discard(descriptor)
+        self.low.discard(descriptor)
         if entry is None:
             self.channel.call("close", descriptor)
             return
@@ -392,6 +410,8 @@ class RemoteKernel(Kernel):
     def keep(self, owner: Owner, kept: Iterable[int]) -> None:
         """See `Kernel`; the other side has been asked to."""
         wanted = set(kept)
+        self.inheritable &= wanted
+        self.low &= wanted
         for number in [number for number in self._table if number not in wanted]:
             file = self._table.pop(number)[0]
             _handle_of(file).numbers.remove(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from catenet.printable import write
@@ -92,7 +92,12 @@ class Streams:
 
     def __init__(self, emit: Emit, stdin: str | bytes) -> None:
         self.redirected: dict[int, int] = {}
-        """Where descriptors 0 to 2 lead (dup2(2)): to a simulated descriptor, that of a file, or 1 or 2 of the host."""
+        """Where descriptors lead that dup2(2) has made: to a simulated one, that of a file, or 0 to 2 of the host.
+
+        Above 2, simulated ones are the kernel's (`Kernel.duplicate_to`).
+        """
+        self.set_aside: set[int] = set()
+        """Descriptors of the machine that dup(2) of a stream of the host has taken, so that nothing else has them."""
         self._raw = (_Lines("stdout", emit, 1, self.redirected), _Lines("stderr", emit, 2, self.redirected))
         self.stdout: IO[str] = _text(self._raw[0])
         self.stderr: IO[str] = _text(self._raw[1])
@@ -125,6 +130,12 @@ class Streams:
         """
         for raw in self._raw:
             raw.adopt(emit, raw.begun if moves else b"")
+
+    def keep(self, numbers: Iterable[int]) -> None:
+        """Forget other descriptors that lead somewhere, but for the standard ones, for another program begins."""
+        wanted = {0, 1, 2, *numbers}
+        for number in [number for number in self.redirected if number not in wanted]:
+            del self.redirected[number]
 
     def go_on(self, other: Streams) -> None:
         """Lead where others do, and go on with the lines that were begun there: another program begins (execve(2))."""

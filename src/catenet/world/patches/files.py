@@ -9,6 +9,7 @@ import os
 import struct
 import termios
 from collections.abc import Callable, Sequence
+from posix import close as close_really  # what it is outside of worlds
 from typing import TYPE_CHECKING, Any
 
 from catenet.posix.arguments import INT_MAX, VECTORS, flat, memory, scatter
@@ -37,23 +38,22 @@ LOCK_INTERVAL = 0.01
 """Seconds between two attempts to lock a file."""
 
 
-def _is_simulated(descriptor: Any) -> bool:
-    return isinstance(descriptor, int) and descriptor >= FIRST_DESCRIPTOR
+DUPLICATE = 'use os.dup, or give the host isolation = "process"'
 
 
 def _on_descriptor(
     original: Callable[..., Any], simulated: Callable[..., Any], standard: Callable[..., Any] | None
 ) -> Callable[..., Any]:
-    """A function of `os` whose first argument may be a simulated descriptor, or that of a standard stream."""
+    """A function of `os` whose first argument may be a simulated descriptor, or one that leads elsewhere."""
 
     def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
         task = current.task
-        if task is None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR:
-            if task is None or not isinstance(descriptor, int) or not 0 <= descriptor <= 2:
-                return original(descriptor, *args, **kwargs)
+        if task is None or not isinstance(descriptor, int):
+            return original(descriptor, *args, **kwargs)
+        if descriptor < FIRST_DESCRIPTOR:
             leads = task.process.streams.redirected.get(descriptor, descriptor)
-            if leads < FIRST_DESCRIPTOR:
-                if standard is not None and leads <= 2:
+            if not task.process.host.kernel.is_open_here(leads):
+                if standard is not None and 0 <= leads <= 2:
                     return standard(task.process, leads, *args, **kwargs)
                 return original(leads, *args, **kwargs)
             descriptor = leads
@@ -178,7 +178,7 @@ def _seek(process: Process, descriptor: int, *args: Any) -> int:
 
 def _sendfile(process: Process, target: int, source: int, offset: int | None, count: int, **kwargs: Any) -> int:
     """sendfile(2) from a real file to a simulated socket or pipe."""
-    if _is_simulated(source):
+    if process.host.kernel.is_open_here(source):
         raise os_error(errno.EINVAL)
     kernel = process.host.kernel
     file = kernel.file(target)
@@ -267,8 +267,11 @@ def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
         task = current.task
         if task is not None:
             number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
-            if number >= FIRST_DESCRIPTOR:
+            number = task.process.streams.redirected.get(number, number)
+            if task.process.host.kernel.is_open_here(number):
                 return simulated(task.process, number, *args, **kwargs)
+            if number > 2:
+                return call(number, *args, **kwargs)
         return call(descriptor, *args, **kwargs)
 
     simulated: Callable[..., Any] = _fcntl if call is fcntl.fcntl else _ioctl
@@ -296,25 +299,46 @@ def _lock_file(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: bool = True) -> int:
-    """dup2(2) to one of the standard streams, which from then on lead elsewhere."""
+    """dup2(2). Numbers that are the machine's otherwise lead elsewhere from then on."""
     descriptor, target = operator.index(descriptor), operator.index(target)
-    if not 0 <= target <= 2:
-        raise NotModelled("os.dup2 is not modelled on a simulated host, but to the descriptors 0, 1 and 2; use os.dup")
-    redirected = process.streams.redirected
+    redirected, kernel = process.streams.redirected, process.host.kernel
     source = redirected.get(descriptor, descriptor)
-    if source == target and target not in redirected:
+    if not 0 <= target <= 2:
+        if not process.host.owns_process:
+            raise NotModelled(f"os.dup2 to {target} is not modelled on a host that shares its process; {DUPLICATE}")
+        if kernel.is_open_here(source):
+            kernel.duplicate_to(source, target)
+            if source != target:
+                _close_redirected(process, target)
+            kernel.set_inheritable(target, inheritable)
+            return target
+        if not 0 <= target < FIRST_DESCRIPTOR:
+            raise os_error(errno.EBADF)
+    if descriptor == target:
+        os.fstat(target)
         return target
     number = source if 0 <= source <= 2 else os.dup(source)
-    _close_standard(process, target)
+    if kernel.is_open_here(target):
+        kernel.close(target)
+    _close_redirected(process, target)
+    if number == target:
+        return target
     redirected[target] = number
+    if inheritable:
+        kernel.inheritable.add(target)
     return target
 
 
-def _close_standard(process: Process, descriptor: int) -> None:
-    """close(2) of a standard stream: what it leads to is closed, and it is the host's again."""
-    number = process.streams.redirected.pop(descriptor, -1)
+def _close_redirected(process: Process, descriptor: int) -> None:
+    """close(2) of a descriptor that leads elsewhere: what it leads to is closed, and it is the host's again."""
+    process.host.kernel.inheritable.discard(descriptor)
+    streams = process.streams
+    number = streams.redirected.pop(descriptor, -1)
     if number > 2:
         os.close(number)
+    if descriptor in streams.set_aside:
+        streams.set_aside.discard(descriptor)
+        close_really(descriptor)
 
 
 def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -323,8 +347,10 @@ def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
     def close(descriptor: Any) -> None:
         task = current.task
         if task is not None and isinstance(descriptor, int) and descriptor in task.process.streams.redirected:
-            _close_standard(task.process, descriptor)
-        elif task is not None or not _is_simulated(descriptor):  # else of an object whose process has ended
+            _close_redirected(task.process, descriptor)
+        elif (
+            task is not None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR
+        ):  # else of an object whose process has ended
             original(descriptor)
 
     return copy_identity(close, original)

@@ -14,7 +14,6 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.wire.address import format_address
 from catenet.wire.dns.resolv_conf import format_resolv_conf
 from catenet.world.engine.current import current
@@ -53,8 +52,9 @@ class _Open:
     ) -> Any:
         task = current.task
         if task is not None and isinstance(file, int):
-            if file >= FIRST_DESCRIPTOR:
-                raw = RawFile(task.process.host.kernel, file, mode, closefd=closefd)
+            kernel = task.process.host.kernel
+            if kernel.is_open_here(file):
+                raw = RawFile(kernel, file, mode, closefd=closefd)
                 return raw.wrap(mode, buffering, encoding, errors, newline)
         elif task is not None and opener is None:
             text = _text_of(task.process.host, file)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.posix.arguments import c_long, seconds_of
 from catenet.posix.errors import os_error
-from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
+from catenet.posix.kernel import Kernel
 from catenet.posix.pysocket import Socket, create_pair
 from catenet.posix.services import getprotobyname, getservbyname, getservbyport
 from catenet.world.engine.current import current
@@ -76,7 +76,7 @@ def _set_default_timeout(process: Process, timeout: float | None) -> None:
 
 def _close(process: Process, descriptor: int) -> None:
     number = c_long(descriptor)
-    if number < FIRST_DESCRIPTOR:
+    if not process.host.kernel.is_open_here(number):
         raise os_error(errno.EBADF)
     process.host.kernel.close(number)
 

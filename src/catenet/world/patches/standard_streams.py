@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
+from posix import open as open_really  # what it is outside of worlds
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import NotModelled, os_error
@@ -42,6 +44,14 @@ def _read_vector(process: Process, descriptor: int, buffers: Any) -> int:
     return len(data)
 
 
+def _duplicate(process: Process, descriptor: int) -> int:
+    """dup(2): a number of the machine is set aside, which leads to the stream."""
+    number = open_really(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    process.streams.set_aside.add(number)
+    process.streams.redirected[number] = descriptor
+    return number
+
+
 def _seek(process: Process, descriptor: int, *args: Any) -> int:
     raise os_error(errno.ESPIPE)
 
@@ -64,7 +74,7 @@ STANDARD: Final[dict[str, Callable[..., Any]]] = {
     "write": _write,
     "writev": _write_vector,
     "close": _answer(None),
-    "dup": _refuse("dup", "use sys.stdin, sys.stdout or sys.stderr"),
+    "dup": _duplicate,
     "fdopen": _refuse("fdopen", "use sys.stdin, sys.stdout or sys.stderr"),
     "set_blocking": _answer(None),
     "get_blocking": _answer(True),

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from catenet.posix.errors import os_error
-from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.world.engine.children import client as this
 from catenet.world.engine.children.forking import move
 from catenet.world.engine.children.libraries import forget_state
@@ -65,11 +64,13 @@ def execute(
     assert client is not None
     streams = process.streams
     kept = list(kept)
-    held = [number for number in (*streams.redirected.values(), *kept) if number >= FIRST_DESCRIPTOR]
+    kernel = process.host.kernel
+    streams.keep(kept)
+    held = [number for number in (*streams.redirected.values(), *kept) if kernel.is_open_here(number)]
     program = None if arguments is None else _program(arguments, path)
     client.call("exec", held)
-    process.host.kernel.keep(process, held)
-    process.host.kernel.inheritable = {number for number in kept if number in held}
+    kernel.keep(process, held)
+    kernel.inheritable = set(kept)
     if program is None:
         run_other(process, client, path, words, environment)
     interpreter = words[0] if words and _is_interpreter(path) else sys.executable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.posix.errors import NotModelled, os_error
 from catenet.world.engine.children import client as this
 from catenet.world.engine.children.process import ChildProcess
-from catenet.world.engine.children.service import ASKED, TOLD, serve
+from catenet.world.engine.children.service import ASKED, GIVEN, TOLD, serve
 from catenet.world.engine.children.wire import LONGEST, Wire, WireError
 from catenet.world.engine.current import current
 from catenet.world.patches.refusals import permitted
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.process import Process
     from catenet.world.engine.task import Task
 
-__all__ = ["fork", "move"]
+__all__ = ["ask_for_descriptor", "fork", "move"]
 
 MOST_CHILDREN: Final = 1000
 """Processes of one host that run at once, at most: one more is refused with EAGAIN, as RLIMIT_NPROC does."""
@@ -32,7 +32,7 @@ _born: Final[list[ChildProcess]] = []
 """Children of this process whose ends on the machine are not taken yet."""
 
 _passed: Final[dict[ChildProcess, int]] = {}
-"""Descriptors of new children that their parents, children themselves, are to get."""
+"""Descriptors that children are to get: those of new children, whose parents they are, and others."""
 
 
 def fork(process: Process) -> int:
@@ -108,6 +108,13 @@ def _connected_pair() -> tuple[int, int]:
 # By a child: the kernel makes the connection, the child the process.
 
 
+def ask_for_descriptor(client: this.Client, what: str, *args: object) -> int:
+    """Get a descriptor of the machine from the process that has the kernel, by a word of `service.GIVEN`."""
+    client.call("give", what, *args)
+    client.send(("channel",))
+    return _receive_descriptor(client.descriptor)
+
+
 def _fork_in_child(process: Process, client: this.Client) -> int:
     pid: int = client.call("fork")
     client.send(("channel",))
@@ -155,6 +162,13 @@ def _serve_fork(process: ChildProcess, task: Task) -> int:
     return pid
 
 
+def _give(process: ChildProcess, task: Task, what: str, *args: object) -> None:
+    given = GIVEN.get(what)
+    if given is None:
+        raise WireError(f"nothing to give: {what!r}")
+    _passed[process] = given(process, *args)
+
+
 def _pass_descriptor(process: ChildProcess, task: Task) -> None:
     descriptor = _passed.pop(process, None)
     if descriptor is None:
@@ -172,4 +186,5 @@ def _pass_descriptor(process: ChildProcess, task: Task) -> None:
 
 
 ASKED["fork"] = _serve_fork
+ASKED["give"] = _give
 TOLD["channel"] = _pass_descriptor

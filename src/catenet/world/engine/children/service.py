@@ -26,7 +26,7 @@ from catenet.world.engine.hub import NEVER
 from catenet.world.engine.task import Task
 from catenet.world.patches.patching import FORWARDED
 
-__all__ = ["ASKED", "TOLD", "serve"]
+__all__ = ["ASKED", "GIVEN", "TOLD", "serve"]
 
 FILE_METHODS: Final = frozenset(
     [
@@ -320,6 +320,10 @@ def _duplicate(process: ChildProcess, task: Task, descriptor: int) -> Descriptio
     return _new(process, process.host.kernel.file(descriptor))
 
 
+def _duplicate_to(process: ChildProcess, task: Task, descriptor: int, target: int) -> None:
+    process.host.kernel.duplicate_to(descriptor, target)
+
+
 def _close(process: ChildProcess, task: Task, descriptor: int) -> None:
     process.host.kernel.close(descriptor)
 
@@ -389,11 +393,15 @@ def _execute(process: ChildProcess, task: Task, kept: list[int]) -> None:
     process.wakeup_fd = -1
 
 
+GIVEN: Final[dict[str, Callable[..., int]]] = {}
+"""What a child gets a descriptor of the machine by (`forking.ask_for_descriptor`)."""
+
 ASKED: Final[dict[str, Callable[..., Any]]] = {
     "park": _park,
     "file": _file,
     "describe": _describe,
     "dup": _duplicate,
+    "dup2": _duplicate_to,
     "close": _close,
     "socket": _socket,
     "socketpair": _pair,

@@ -73,7 +73,7 @@ ROWS: Final = (
     Row("os", REPLACED, OWN_PROCESS, "execv execve posix_spawn posix_spawnp"),
     Row("os", REFUSED, NO_TERMINAL, "forkpty"),
     Row("os", REFUSED, "use os.pipe or socket.socketpair", "eventfd"),
-    Row("os", REPLACED, "to the standard streams alone", "dup2"),
+    Row("os", REPLACED, "to the standard streams alone on a host that shares its process", "dup2"),
     Row("os", REFUSED, "use os.sendfile, or os.read and os.write", "splice"),
     Row(
         "os",

@@ -91,12 +91,7 @@ ROWS: Final = (
     Row("multiprocessing.process", HARMLESS, "", "AuthenticationString"),
     Row("multiprocessing.resource_tracker", REFUSED_WITHIN, OWN_PROCESS, "ensure_running getfd register unregister"),
     Row("multiprocessing.resource_tracker", HARMLESS, "", "ResourceTracker cleanup_noop>=3.13 main"),
-    Row(
-        "multiprocessing.shared_memory",
-        REFUSED_WITHIN,
-        "programs of a world share no memory; use sockets",
-        "SharedMemory ShareableList",
-    ),
+    Row("multiprocessing.shared_memory", REFUSED_WITHIN, OWN_PROCESS, "SharedMemory ShareableList"),
     Row(
         "multiprocessing.synchronize",
         REFUSED_WITHIN,
@@ -116,7 +111,7 @@ ROWS: Final = (
     Row("_multiprocessing", REPLACED, OWN_PROCESS, "SemLock"),
     Row("_multiprocessing", REPLACED, "semaphores of the host", "sem_unlink"),
     Row("_multiprocessing", HARMLESS, "", "flags"),
-    Row("_posixshmem", REFUSED, "programs of a world share no memory; use sockets", "shm_open shm_unlink"),
+    Row("_posixshmem", REPLACED, OWN_PROCESS, "shm_open shm_unlink"),
     Row("subprocess", REFUSED, OWN_PROCESS, "Popen.__init__"),
     Row("subprocess", REFUSED_WITHIN, OWN_PROCESS, "call check_call check_output getoutput getstatusoutput run"),
     Row("subprocess", HARMLESS, "", "CompletedProcess list2cmdline"),
