@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 import math
+import os
 import select
 import socket
 import struct
@@ -266,3 +267,31 @@ def selected(*args: Any) -> list[int]:
 
 def make_epoll(*args: Any) -> None:
     select.epoll(*args).close()
+
+
+@scenario
+def nonblocking_by_fcntl(version: int) -> Any:
+    """O_NONBLOCK that is not of the socket's own timeout: what would block fails, unless there is a timeout."""
+    seen: dict[str, Any] = {}
+    listener = socket.create_server(("127.0.0.1" if version == 4 else "::1", 0), family=family_of(version))
+    client = socket.create_connection(listener.getsockname()[:2])
+    server, _ = listener.accept()
+    datagrams = socket.socket(family_of(version), socket.SOCK_DGRAM)
+    pairs = [*socket.socketpair(), *socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)]
+    for name, sock in {"tcp": server, "udp": datagrams, "local": pairs[0], "local datagrams": pairs[2]}.items():
+        os.set_blocking(sock.fileno(), False)
+        seen[f"{name} modes"] = sock.gettimeout(), sock.getblocking()
+        calls = [(sock.recv, 5), (sock.recv_into, bytearray(5)), (sock.recvfrom, 5), (sock.recvmsg, 5)]
+        seen[name] = [told(*call) for call in calls]
+        with sock.makefile("rb") as file:
+            seen[f"{name} file"] = told(file.read, 5)
+        sock.settimeout(0.01)
+        seen[f"{name} in time"] = told(sock.recv, 5)
+    os.set_blocking(listener.fileno(), False)
+    seen["accept"] = told(listener.accept)
+    with socket.socket(family_of(version)) as sock:
+        os.set_blocking(sock.fileno(), False)
+        seen["connect"] = told(sock.connect, listener.getsockname())
+    for each in (listener, client, server, datagrams, *pairs):
+        each.close()
+    return seen

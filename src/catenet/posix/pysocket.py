@@ -183,7 +183,8 @@ class Socket(socket.socket):
     ) -> Result:
         """Go on with a call whose first attempt would have blocked."""
         timeout = self._timeout
-        if timeout is None and flags & MSG_DONTWAIT:  # with a timeout CPython tries again for so long
+        # With a timeout CPython tries again for so long; without one it leaves O_NONBLOCK to who has set it by fcntl(2).
+        if timeout is None and (flags & MSG_DONTWAIT or file.is_nonblocking()):
             timeout = 0.0
         if timeout is not None or limit is None:
             return self._kernel.retry(call, file, attempt, timeout, *args)
@@ -225,7 +226,7 @@ class Socket(socket.socket):
         again = file.is_connecting()
         if file.connect(address):
             return
-        if self._timeout == 0:
+        if self._timeout == 0 or (self._timeout is None and file.is_nonblocking()):
             self._kernel.runtime.spin()
             raise os_error(errno.EINPROGRESS)
         if self._timeout is not None:
@@ -278,7 +279,10 @@ class Socket(socket.socket):
         if received is None:
             if file.receive_timeout is not None:
                 return self._call_blocking("recv", file, 0, file.receive_timeout, file.receive, bufsize, 0)
-            return self._kernel.receive(file, bufsize, 0, self._timeout)
+            timeout = self._timeout
+            if timeout is None and file.is_nonblocking():
+                timeout = 0.0
+            return self._kernel.receive(file, bufsize, 0, timeout)
         return received
 
     def _receive(self, size: int, flags: int) -> bytes:
