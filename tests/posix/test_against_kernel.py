@@ -9,10 +9,12 @@ import pytest
 from tests.posix import (
     argument_scenarios,
     bind_scenarios,
+    class_scenarios,
     close_scenarios,
     local_scenarios,
     mode_scenarios,
     name_scenarios,
+    raw_scenarios,
     tcp_scenarios,
     urgent_scenarios,
     waking_scenarios,
@@ -26,7 +28,7 @@ pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs Linux fo
 
 # They add theirs.
 assert argument_scenarios and bind_scenarios and local_scenarios and mode_scenarios and name_scenarios
-assert close_scenarios and tcp_scenarios and urgent_scenarios and waking_scenarios
+assert class_scenarios and close_scenarios and raw_scenarios and tcp_scenarios and urgent_scenarios and waking_scenarios
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])

@@ -1,4 +1,4 @@
-"""Datagram sockets as system calls see them: UDP, and ICMP echo."""
+"""Datagram sockets as system calls see them: UDP, ICMP echo, and raw ones."""
 
 from __future__ import annotations
 
@@ -32,14 +32,21 @@ __all__ = ["InetDatagram"]
 
 
 class InetDatagram(InetSocket["DatagramEndpoint"]):
-    """UDP, and ICMP echo ("ping" sockets)."""
+    """UDP, ICMP echo ("ping" sockets), and raw IP."""
 
     __slots__ = ("_stamps",)
 
     has_memberships: ClassVar[bool] = True
 
-    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: DatagramEndpoint) -> None:
-        super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
+    def __init__(
+        self,
+        kernel: Kernel,
+        family: int,
+        protocol: int,
+        endpoint: DatagramEndpoint,
+        kind: int = socket.SOCK_DGRAM,
+    ) -> None:
+        super().__init__(kernel, family, kind, protocol, endpoint)
         self._stamps: DatagramTimestamps | None = None
 
     def connect(self, address: object) -> bool | None:
@@ -170,4 +177,6 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
     @property
     def kind(self) -> str:  # type: ignore[override]
         """For reports."""
+        if self.type == socket.SOCK_RAW:
+            return f"raw {self.protocol}"
         return "udp" if self.protocol == socket.IPPROTO_UDP else "icmp"

@@ -291,7 +291,11 @@ class Kernel:
                 return InetDatagram(self, family, protocol, self.stack.echo_endpoint(version))
             raise os_error(errno.EPROTONOSUPPORT)
         if kind == socket.SOCK_RAW:
-            raise PermissionError(errno.EPERM, "raw sockets are not modelled; SOCK_DGRAM with IPPROTO_ICMP can ping")
+            if not protocol:
+                raise os_error(errno.EPROTONOSUPPORT)
+            if not self.runtime.may_use_raw_sockets():
+                raise os_error(errno.EPERM)
+            return InetDatagram(self, family, protocol, self.stack.raw_endpoint(version, protocol), kind)
         raise os_error(errno.ESOCKTNOSUPPORT)
 
     def _local_socket(self, kind: int, protocol: int) -> LocalSocket:

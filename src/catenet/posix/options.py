@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["get_option", "set_option"]
 
-SOL_SOCKET, IP, IPV6, TCP, UDP = 1, 0, 41, 6, 17
+SOL_SOCKET, IP, IPV6, TCP, UDP, ICMPV6, RAW = 1, 0, 41, 6, 17, 58, 255
 
 _SOCKET = """
 1 SO_DEBUG 2 SO_REUSEADDR 3 SO_TYPE 4 SO_ERROR 5 SO_DONTROUTE 6 SO_BROADCAST 7 SO_SNDBUF 8 SO_RCVBUF 9
@@ -49,9 +49,10 @@ MCAST_JOIN_GROUP 45 MCAST_LEAVE_GROUP 46 MCAST_JOIN_SOURCE_GROUP 47 MCAST_LEAVE_
 50 IP_UNICAST_IF 51 IP_LOCAL_PORT_RANGE
 """
 _IPV6 = """
-16 IPV6_UNICAST_HOPS 17 IPV6_MULTICAST_IF 18 IPV6_MULTICAST_HOPS 19 IPV6_MULTICAST_LOOP 20 IPV6_JOIN_GROUP 21
-IPV6_LEAVE_GROUP 23 IPV6_MTU_DISCOVER 24 IPV6_MTU 25 IPV6_RECVERR 26 IPV6_V6ONLY 42 MCAST_JOIN_GROUP 45
-MCAST_LEAVE_GROUP 46 MCAST_JOIN_SOURCE_GROUP 47 MCAST_LEAVE_SOURCE_GROUP 49 IPV6_RECVPKTINFO 50 IPV6_PKTINFO 51
+7 IPV6_CHECKSUM 16 IPV6_UNICAST_HOPS 17 IPV6_MULTICAST_IF 18 IPV6_MULTICAST_HOPS 19 IPV6_MULTICAST_LOOP 20
+IPV6_JOIN_GROUP 21 IPV6_LEAVE_GROUP 23 IPV6_MTU_DISCOVER 24 IPV6_MTU 25 IPV6_RECVERR 26 IPV6_V6ONLY 36 IPV6_HDRINCL
+42 MCAST_JOIN_GROUP 45 MCAST_LEAVE_GROUP 46 MCAST_JOIN_SOURCE_GROUP 47 MCAST_LEAVE_SOURCE_GROUP 49 IPV6_RECVPKTINFO
+50 IPV6_PKTINFO 51
 IPV6_RECVHOPLIMIT 52 IPV6_HOPLIMIT 62 IPV6_DONTFRAG 63 IPV6_RECVPATHMTU 66 IPV6_RECVTCLASS 67 IPV6_TCLASS 70
 IPV6_AUTOFLOWLABEL 72 IPV6_ADDR_PREFERENCES 73 IPV6_MINHOPCOUNT
 """
@@ -69,6 +70,8 @@ NAMES: Final[dict[int, dict[int, str]]] = {
     IP: _table(_IP),
     IPV6: _table(_IPV6),
     UDP: _table(_UDP),
+    ICMPV6: {1: "ICMPV6_FILTER"},
+    RAW: {1: "ICMP_FILTER", 7: "IPV6_CHECKSUM"},
 }
 """Linux's names by level and number (include/uapi/asm-generic/socket.h, linux/tcp.h, linux/in.h, linux/in6.h)."""
 
@@ -214,7 +217,7 @@ def set_option(file: SocketFile, level: int, option: int, value: int | bytes | N
     """setsockopt(2); OSError with ENOPROTOOPT, EINVAL, …; TypeError for a value that is no int, bytes or None."""
     name = _name(file, level, option)
     if value is None:
-        value = _no_value(level, length)
+        value = b"" if name == "SO_BINDTODEVICE" and not length else _no_value(level, length)
     if level == SOL_SOCKET and name not in TEXTS and not isinstance(value, int) and len(value) < INT.size:
         raise os_error(errno.EINVAL)
     if name in READ_ONLY:
@@ -232,7 +235,7 @@ def set_option(file: SocketFile, level: int, option: int, value: int | bytes | N
         _membership(file, name, _raw(value))
     elif name in ("IP_MULTICAST_IF", "IPV6_MULTICAST_IF", "IP_UNICAST_IF"):
         _pass(file, name, _interface_of(file, name, value))
-    elif name == "TCP_FASTOPEN_KEY":
+    elif name in ("TCP_FASTOPEN_KEY", "ICMP_FILTER", "ICMPV6_FILTER"):
         _pass(file, name, _raw(value))
     elif name == "SO_BINDTODEVICE":
         _pass(file, name, _device(file, _raw(value)))
@@ -359,7 +362,9 @@ def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
 
 def _name(file: SocketFile, level: int, option: int, strange: int = errno.ENOPROTOOPT) -> str:
     """Name of an option; ENOPROTOOPT, or `strange` for a level that IPv4 does not know, EOPNOTSUPP of local sockets."""
-    if level not in (SOL_SOCKET, file.protocol or SOL_SOCKET):
+    if level not in (SOL_SOCKET, file.protocol or SOL_SOCKET) and not (
+        file.type == socket.SOCK_RAW and (level == RAW or (level == ICMPV6 and file.family == socket.AF_INET6))
+    ):
         if file.family == socket.AF_UNIX:
             raise os_error(errno.EOPNOTSUPP)
         if file.family == socket.AF_INET and level != IP:

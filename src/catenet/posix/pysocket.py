@@ -1,8 +1,8 @@
-"""`socket.socket` as programs use it, on a simulated host: blocking, timeouts, and the conveniences of the class.
+"""What the C part of `socket.socket` does, on a simulated host: arguments, blocking, timeouts.
 
-`Socket` derives from the interpreter's own `socket.socket`, so that `isinstance` holds wherever a library asks, but the
-C part below that class is never initialised: every method that would reach it is replaced here. What the Python part of
-the standard class does on top of them (`makefile`, `sendfile`, the context manager) is inherited.
+A `Socket` is no socket object but what stands behind one: `world/patches/sockets.py` lets the methods of the
+interpreter's C type hand their calls over to it. What the Python part of the standard class does on top of them
+(`accept`, `dup`, `makefile`, `sendfile`, the context manager) runs as it is.
 """
 
 from __future__ import annotations
@@ -52,13 +52,12 @@ NO_SIZE: Final = 0
 LONGEST_OPTION: Final = 1024
 
 Result = TypeVar("Result")
-Member = TypeVar("Member")
 
 
-class Socket(socket.socket):
+class Socket:
     """A socket of the host whose program makes it."""
 
-    __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout")
+    __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout", "closed")
 
     current_kernel: ClassVar[Callable[[], Kernel]]
     """Kernel of the host whose program runs; set by the runner of programs."""
@@ -68,12 +67,13 @@ class Socket(socket.socket):
 
     _file: SocketFile | None
     _kinds: tuple[int, int, int]
+    closed: object
+    """What the Python part of the class keeps: whether the program has closed it, though a file made of it be open."""
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._file = None
         self._kernel = kernel = Socket.current_kernel()
-        self._io_refs = 0
-        self._closed = False
+        self.closed = False
         self._descriptor = -1
         self._timeout = Socket.default_timeout()
         family, kind, proto = lone_int(family), lone_int(type), lone_int(proto)
@@ -82,6 +82,8 @@ class Socket(socket.socket):
             if number < 0:
                 raise ValueError("negative file descriptor")
             file = kernel.socket_file(number)
+            if self._timeout is not None:
+                file.set_nonblocking(True)
             self._adopt(file, number, proto)
             if family != -1:
                 self._kinds = (family, *self._kinds[1:])
@@ -110,11 +112,10 @@ class Socket(socket.socket):
 
     @classmethod
     def of(cls, kernel: Kernel, file: SocketFile, timeout: float | None = None, protocol: int = -1) -> Socket:
-        """A socket object with a new descriptor for `file`."""
+        """A socket with a new descriptor for `file`."""
         new = cls.__new__(cls)
         new._kernel = kernel
-        new._io_refs = 0
-        new._closed = False
+        new.closed = False
         new._timeout = timeout
         file.set_nonblocking(timeout is not None)
         new._adopt(file, kernel.install(file), protocol)
@@ -205,12 +206,8 @@ class Socket(socket.socket):
         """As `socket.socket.listen`."""
         self._open().listen(c_int(backlog))
 
-    def accept(self) -> tuple[socket.socket, Any]:
-        """As `socket.socket.accept`."""
-        file, address = self._accepted()
-        return Socket.of(self._kernel, file, Socket.default_timeout(), self.proto), address
-
-    def _accept(self) -> tuple[int, Any]:
+    def accept(self) -> tuple[int, Any]:
+        """As `socket.socket._accept`: a descriptor and the peer's address."""
         file, address = self._accepted()
         return self._kernel.install(file), address
 
@@ -484,30 +481,19 @@ class Socket(socket.socket):
         return self._timeout != 0
 
     @property
-    def family(self) -> socket.AddressFamily:
-        """As `socket.socket.family`."""
-        return _member(socket.AddressFamily, self._kinds[0])
+    def family(self) -> int:
+        """As that of the C type: a plain number."""
+        return self._kinds[0]
 
     @property
-    def type(self) -> socket.SocketKind:
-        """As `socket.socket.type`."""
-        return _member(socket.SocketKind, self._kinds[1])
+    def type(self) -> int:
+        """As that of the C type: a plain number."""
+        return self._kinds[1]
 
     @property
     def proto(self) -> int:
         """As `socket.socket.proto`."""
         return self._kinds[2]
-
-    def get_inheritable(self) -> bool:
-        """As `socket.socket.get_inheritable`."""
-        self._open()
-        return self._kernel.get_inheritable(self._descriptor)
-
-    def set_inheritable(self, inheritable: bool) -> None:
-        """As `socket.socket.set_inheritable`."""
-        inherits = bool(lone_int(inheritable))
-        self._open()
-        self._kernel.set_inheritable(self._descriptor, inherits)
 
     def ioctl(self, control: int, option: Any, /) -> None:
         """As `socket.socket.ioctl`."""
@@ -519,18 +505,14 @@ class Socket(socket.socket):
         """As `socket.socket.fileno`."""
         return self._descriptor
 
-    def dup(self) -> Socket:
-        """As `socket.socket.dup`."""
-        return Socket.of(self._kernel, self._open(), self._timeout, self.proto)
-
     def detach(self) -> int:
         """As `socket.socket.detach`."""
-        self._closed = True
         descriptor, self._descriptor = self._descriptor, -1
         self._file = None
         return descriptor
 
-    def _real_close(self, _ss: Any = None) -> None:
+    def close(self) -> None:
+        """As `socket.socket.close`, once nothing is open that was made of the socket."""
         self._give_up(linger=True)
 
     def _give_up(self, linger: bool) -> None:
@@ -554,7 +536,7 @@ class Socket(socket.socket):
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             try:
-                self._give_up(linger=False)  # not `_real_close`, which `ssl` overrides; nobody waits in a destructor
+                self._give_up(linger=False)  # nobody waits in a destructor
             except OSError:
                 pass
 
@@ -563,14 +545,6 @@ def kernel_after_fork(before: Kernel) -> Kernel | None:
     """The kernel of a child process, if this is one and its object of before fork(2) is to have another."""
     kernel = Socket.child_kernel
     return None if kernel is before else kernel
-
-
-def _member(enumeration: Callable[[int], Member], number: int) -> Member:
-    """The member of an enumeration that a number is; the number itself when it is none, as CPython has it."""
-    try:
-        return enumeration(number)
-    except ValueError:
-        return number  # type: ignore[return-value]
 
 
 def _shown(data: bytes, size: int) -> bytes:

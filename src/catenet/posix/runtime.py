@@ -65,6 +65,10 @@ class Runtime:
         """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
         return False
 
+    def may_use_raw_sockets(self) -> bool:
+        """Whether the process that runs is root on its host (CAP_NET_RAW)."""
+        return False
+
     def broken_pipe(self) -> None:
         """Send SIGPIPE to the program that runs: it has written to a pipe or stream without a reader."""
 

@@ -15,6 +15,7 @@ from catenet.stack.counters import Counters
 from catenet.stack.datagram import fastpath as udp_fastpath
 from catenet.stack.datagram.datagram import DatagramEndpoint
 from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
+from catenet.stack.datagram.raw import RawEndpoint, RawLayer
 from catenet.stack.datagram.udp import Udp, UdpEndpoint
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet.ethernet import EthernetPort
@@ -108,6 +109,9 @@ class Stack:
         self.icmp = Icmp(self)
         self.udp = Udp(self)
         self.echo = EchoLayer(self)
+        self.raw = RawLayer(self)
+        self.observed = False
+        """Whether there are raw sockets, which see packets that the fast paths would take."""
         self.tcp = TcpLayer(output, self.settings, self.random)
         self.icmp.handlers.update(
             {
@@ -229,6 +233,10 @@ class Stack:
         """Make a ping endpoint for one version."""
         return EchoEndpoint(self, self.echo, version)
 
+    def raw_endpoint(self, version: int, protocol: int) -> RawEndpoint:
+        """Make a raw endpoint for packets of one protocol."""
+        return RawEndpoint(self, self.raw, version, protocol)
+
     def next_number(self) -> int:
         """Return a number no endpoint of this stack has had: an identity that does not depend on memory addresses."""
         self._number += 1
@@ -266,7 +274,7 @@ class Stack:
             if rest is None:
                 return
             packet = rest
-        if len(packet) >= _SHORTEST:
+        if len(packet) >= _SHORTEST and not self.observed:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
             protocol = head[9] if head[0] == 0x45 else head[6]
             if protocol == tcp.PROTOCOL:
@@ -282,7 +290,7 @@ class Stack:
         destination = parsed[1]
         counters = self._counters4 if len(destination) == 4 else self._counters6
         counters.InReceives += 1
-        if destination in self._local and not (parsed[9] or parsed[10] or parsed[11] or parsed[12]):
+        if destination in self._local and not (self.observed or parsed[9] or parsed[10] or parsed[11] or parsed[12]):
             # Nearly every packet: TCP to this host, whole, without options, from a plausible source.
             source = parsed[0]
             if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._never_sources:
@@ -422,6 +430,7 @@ class Stack:
         """Hand a whole packet to the layer that its protocol names."""
         version, protocol = packet.version, packet.protocol
         counters = self.counters[version].ip
+        taken = self.observed and self.raw.deliver(packet, now, interface, cast)
         if protocol == tcp.PROTOCOL:
             if not cast:  # a segment to many is none (RFC 9293 3.9.2.3)
                 self.tcp.receive(packet, now)
@@ -431,7 +440,7 @@ class Stack:
             self.icmp.receive_message(packet, now, interface, cast)
         elif protocol == multicast.IGMP and version == 4:
             self.multicast.receive_igmp(packet, now, interface)
-        elif protocol != ip.NO_NEXT_HEADER:
+        elif protocol != ip.NO_NEXT_HEADER and not taken:
             counters.InUnknownProtos += 1
             pointer = ip_options.next_header_pointer(packet) if version == 6 else 0
             self.icmp.send_error(Problem.PROTOCOL_UNREACHABLE, packet, pointer, to_cast=cast)

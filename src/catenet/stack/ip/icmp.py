@@ -206,11 +206,14 @@ class Icmp:
         )
         if message.problem is Problem.PACKET_TOO_BIG:
             has_sent = self.has_sent.get(report.protocol)
-            mtu = self._learn_path_mtu(quoted, message, now) if has_sent is not None and has_sent(report) else 0
+            known = (has_sent is not None and has_sent(report)) or stack.raw.has_sent(report)
+            mtu = self._learn_path_mtu(quoted, message, now) if known else 0
             if not mtu:
                 counters.InErrors += 1
                 return
             report = report._replace(mtu=mtu)
+        if stack.observed:
+            stack.raw.handle_error(report)
         handler = self.handlers.get(report.protocol)
         if handler is not None:
             handler(report, now)

@@ -293,6 +293,12 @@ class Output:
         else:
             self._emit(packet, hop)
 
+    def send_whole(self, packet: bytes, destination: Address, hop: Hop) -> None:
+        """Send a packet whose header somebody else has made, as it is."""
+        self.mark_dirty()
+        (self._counters4 if packet[0] >> 4 == 4 else self._counters6).OutRequests += 1
+        self._dispatch(packet, destination, hop, packet[8] if packet[0] >> 4 == 4 else packet[7], True)
+
     def send_ready(self, packet: bytes, hop: Hop, counters: IpCounters) -> None:
         """Queue a whole packet that fits and whose hop is `plain` or `local`: the fast path of `send`."""
         if not self.dirty:

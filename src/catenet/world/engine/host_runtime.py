@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["HostRuntime"]
 
 _current: Final = current
+_effective_user: Final = os.geteuid
+"""The interpreter's own, by which processes begin."""
 
 
 class HostRuntime(Runtime):
@@ -76,6 +79,14 @@ class HostRuntime(Runtime):
         """Whether the task that runs has been killed and cleans up after itself."""
         task = _current.task
         return task is not None and task.may_unwind()
+
+    def may_use_raw_sockets(self) -> bool:
+        """Whether the process that runs is root on its host."""
+        task = _current.task
+        if task is None:
+            return False
+        credentials = task.process.credentials
+        return (_effective_user() if credentials is None else credentials.user[1]) == 0
 
     def broken_pipe(self) -> None:
         """Deliver SIGPIPE to the process that runs."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from posix import close as close_really  # what it is outside of worlds
 from typing import TYPE_CHECKING, Any
 
-from catenet.posix.arguments import INT_MAX, VECTORS, flat, memory, scatter
+from catenet.posix.arguments import INT_MAX, VECTORS, flat, lone_int, memory, scatter
 from catenet.posix.errors import NotModelled, os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
@@ -399,7 +399,9 @@ def apply(patcher: Patcher) -> None:
         "dup": lambda process, descriptor: process.host.kernel.duplicate(descriptor),
         "set_blocking": _set_blocking,
         "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).is_nonblocking(),
-        "set_inheritable": lambda process, *args: process.host.kernel.set_inheritable(*args),
+        "set_inheritable": lambda process, descriptor, inheritable: process.host.kernel.set_inheritable(
+            descriptor, bool(lone_int(inheritable))
+        ),
         "get_inheritable": lambda process, descriptor: process.host.kernel.get_inheritable(descriptor),
         "isatty": _known(False),
         "fsync": _known(None),

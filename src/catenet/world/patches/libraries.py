@@ -5,7 +5,6 @@
   `platform` asks so about the processor; where no process can be started, it does not know.
 * asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
   collected: nobody could have retrieved it, and the program was not at fault.
-* `multiprocessing.reduction` hands sockets to other processes by their exact class.
 * uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
 """
 
@@ -19,7 +18,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from catenet.posix.pysocket import Socket
 from catenet.world.enclosure.linker import find_library
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
@@ -82,12 +80,6 @@ def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
     patcher.attribute(cls, "_write", os.write)
 
 
-def _patch_reduction(patcher: Patcher, module: types.ModuleType) -> None:
-    """Let `Process`, `Queue` and `Connection` of `multiprocessing` carry simulated sockets too."""
-    module.register(Socket, module._reduce_socket)
-    patcher.on_restore(partial(module.ForkingPickler._extra_reducers.pop, Socket, None))
-
-
 def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
     """Patch `auto_loop_factory` (in older versions `auto_loop_setup`) of `uvicorn.loops.auto`."""
 
@@ -115,4 +107,3 @@ def apply(patcher: Patcher) -> None:
     patcher.on_import("ctypes.util", _patch_ctypes)
     patcher.on_import("platform", _patch_platform)
     patcher.on_import("multiprocessing.connection", _patch_connections)
-    patcher.on_import("multiprocessing.reduction", _patch_reduction, again=True)

@@ -12,6 +12,7 @@ import functools
 import gc
 import importlib.machinery
 import importlib.util
+import inspect
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -80,12 +81,14 @@ def _dispatch_or_ask(original: Callable[..., Any], name: str, forwarded: Forward
 
 
 def copy_identity(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
-    """Copy the name and documentation of an original to its replacement."""
+    """Copy the name, the documentation and, of a Python function, the signature of an original to its replacement."""
     try:
         functools.update_wrapper(function, original)
         del function.__wrapped__  # type: ignore[attr-defined]
     except AttributeError:
         pass
+    if isinstance(original, types.FunctionType):
+        function.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     return function
 
 
@@ -143,19 +146,26 @@ class Patcher:
 
     def method(self, cls: type, name: str, new: Any) -> Any:
         """Replace a method of a C type, whose namespace cannot be assigned to, and return the original."""
+        original = vars(cls).get(name)
+        if original is not None:
+            self.member(cls, name, new)
+        return original
+
+    def member(self, cls: type, name: str, new: Any) -> None:
+        """Set what a C type has by a name, or add it."""
         namespace = next(part for part in gc.get_referents(cls.__dict__) if isinstance(part, dict))
         original = namespace.get(name, MISSING)
-        if original is MISSING:
-            return None
         namespace[name] = new
         _modified(cls)
 
         def undo() -> None:
-            namespace[name] = original
+            if original is MISSING:
+                del namespace[name]
+            else:
+                namespace[name] = original
             _modified(cls)
 
         self._undo.append(undo)
-        return original
 
     def on_import(self, name: str, hook: Callable[[Patcher, types.ModuleType], None], *, again: bool = False) -> None:
         """Call `hook(patcher, module)` now when the module is loaded, else when it will be.

@@ -120,6 +120,25 @@ LEAVING_SYMBOLS: Final = frozenset(
 )
 """C functions that reach the machine's network or start programs on it, as FORBIDDEN_EVENTS has those of Python."""
 
+THREAD_SYMBOLS: Final = frozenset(
+    [
+        "pthread_cancel",
+        "pthread_detach",
+        "pthread_getaffinity_np",
+        "pthread_getattr_np",
+        "pthread_getcpuclockid",
+        "pthread_getname_np",
+        "pthread_getschedparam",
+        "pthread_join",
+        "pthread_kill",
+        "pthread_setaffinity_np",
+        "pthread_setname_np",
+        "pthread_setschedparam",
+        "pthread_sigqueue",
+    ]
+)
+"""C functions that take a thread of the C library; identifiers of a program's threads are none of those."""
+
 RTC_TYPE: Final = ord("p")
 IOC_WRITE: Final = 1
 """An ioctl(2) of this type that writes sets a machine's clock in hardware (linux/rtc.h, asm-generic/ioctl.h)."""
@@ -219,6 +238,10 @@ def permitted(event: str) -> Iterator[None]:
         _permitted.remove(event)
 
 
+class _NoSymbol(NotModelled, AttributeError):
+    """A symbol that a C library does not have for programs: who asks by `getattr` with a default gets the default."""
+
+
 def _refuse_symbols(args: tuple[Any, ...]) -> None:
     """Refuse to look up what would set the machine's clock or leave the host: `ctypes` names it before it calls it."""
     for arg in args:
@@ -227,9 +250,11 @@ def _refuse_symbols(args: tuple[Any, ...]) -> None:
             continue
         plain = name.lstrip("_").removeprefix("libc_").removesuffix("64").removesuffix("_r")
         if plain in CLOCK_SYMBOLS:
-            raise NotModelled(f"{name} would set a clock of the real machine; {OWN_CLOCKS}")
+            raise _NoSymbol(f"{name} would set a clock of the real machine; {OWN_CLOCKS}")
         if plain in LEAVING_SYMBOLS:
-            raise NotModelled(f"{name} of a C library would leave the simulated host; {PYTHON_MODULES}")
+            raise _NoSymbol(f"{name} of a C library would leave the simulated host; {PYTHON_MODULES}")
+        if name in THREAD_SYMBOLS:
+            raise _NoSymbol(f"{name} of a C library knows no thread of a simulated process; use threading")
 
 
 def _refuse_rtc(args: tuple[Any, ...]) -> None:

@@ -1,9 +1,12 @@
 """`socket`: the class and the functions of the module.
 
-`socket.socket` stays the class that it is, so that `isinstance`, subclassing and names bound elsewhere keep their
-meaning. Only what it makes changes: inside of a process `__new__` gives an instance of `posix.pysocket.Socket`, or, for
-a subclass of the program's own, of that subclass with `Socket` behind it. The C class behind both makes nothing inside
-of a process: the audit hook of `refusals` stops it.
+`socket.socket` stays the class that it is, and a program's sockets are of exactly this class: `type(sock) is
+socket.socket`, subclasses, names bound elsewhere and the methods of the C type below it, called unbound, all hold. What
+changes is what these C methods do: of a socket that a process has made they are those of `posix.pysocket.Socket`, of
+others the interpreter's. The C part of such a socket is never initialised and has no descriptor.
+
+The class has slots and no dictionary, and one slot has to hold the `Socket`: it is that of `_closed`, a truth value,
+which the `Socket` keeps instead. So a simulated socket is found, and collected, as if the class had always had it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import _socket
 import errno
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from catenet.posix.arguments import c_long, seconds_of
 from catenet.posix.errors import os_error
@@ -20,18 +23,21 @@ from catenet.posix.kernel import Kernel
 from catenet.posix.pysocket import Socket, create_pair
 from catenet.posix.services import getprotobyname, getservbyname, getservbyport
 from catenet.world.engine.current import current
-from catenet.world.patches.patching import Patcher
+from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 
-_simulated: dict[type, type] = {socket.socket: Socket}
-"""For each class that a program makes sockets of, the one that is made."""
-
-_plain_new = _socket.socket.__new__
-_plain_init = socket.socket.__init__
+SLOT: Final = "_catenet"
+"""Attribute of a socket object that is its `Socket`, or anything else when the interpreter serves it."""
+METHODS: Final = (
+    "accept bind close connect connect_ex detach fileno getblocking getpeername getsockname getsockopt gettimeout "
+    "listen recv recvfrom recvmsg recvmsg_into send sendall sendmsg sendto setblocking setsockopt settimeout shutdown"
+)
+WITH_KEYWORDS: Final = "recv_into recvfrom_into sendmsg_afalg"
+MEMBERS: Final = "family type proto timeout"
 
 
 def current_kernel() -> Kernel:
@@ -49,25 +55,96 @@ def _default_timeout() -> float | None:
     return None if task is None else task.process.default_timeout
 
 
-def simulated_class(cls: type) -> type:
-    """The class that stands for `cls` inside of a process."""
-    found = _simulated.get(cls)
-    if found is None:
-        found = _simulated[cls] = type(cls.__name__, (cls, Socket), {"__slots__": (), "__module__": cls.__module__})
-    return found
+def _method(original: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of the C type that is the simulated one for simulated sockets."""
+
+    def method(self: Any, /, *args: Any) -> Any:
+        try:
+            found = self._catenet
+        except AttributeError:
+            return original(self, *args)
+        return simulated(found, *args) if type(found) is Socket else original(self, *args)
+
+    return copy_identity(method, original)
 
 
-def _new(cls: type, *args: Any, **kwargs: Any) -> Any:
-    if current.task is not None and not issubclass(cls, Socket):
-        cls = simulated_class(cls)
-    return _plain_new(cls)
+def _method_with_keywords(original: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """As `_method`, for the few that take arguments by name."""
+
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        found = getattr(self, SLOT, None)
+        return simulated(found, *args, **kwargs) if type(found) is Socket else original(self, *args, **kwargs)
+
+    return copy_identity(method, original)
 
 
-def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
-    if isinstance(self, Socket):
-        Socket.__init__(self, family, type, proto, fileno)
-    else:
-        _plain_init(self, family, type, proto, fileno)
+def _member(original: Any, simulated: property) -> property:
+    """A read-only member of the C type; the descriptors of both sides know how to read it."""
+
+    def get(self: Any) -> Any:
+        found = getattr(self, SLOT, None)
+        return simulated.__get__(found) if type(found) is Socket else original.__get__(self)
+
+    return property(get, doc=original.__doc__)
+
+
+def _initialiser(original: Callable[..., None]) -> Callable[..., None]:
+    """`_socket.socket.__init__`, which the Python part of the class calls."""
+
+    def initialise(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        if current.task is None:
+            original(self, family, type, proto, fileno)
+        else:
+            self._catenet = Socket(family, type, proto, fileno)
+
+    return copy_identity(initialise, original)
+
+
+def _closed(slot: Any) -> property:
+    """`socket.socket._closed`, whose slot may hold a `Socket`."""
+
+    def get(self: Any) -> Any:
+        found = slot.__get__(self)
+        return found.closed if type(found) is Socket else found
+
+    def put(self: Any, value: object) -> None:
+        found = getattr(self, SLOT, None)
+        if type(found) is Socket:
+            found.closed = value
+        else:
+            slot.__set__(self, value)
+
+    return property(get, put)
+
+
+def _apply_class(patcher: Patcher) -> None:
+    slot = vars(socket.socket)["_closed"]
+    patcher.member(_socket.socket, SLOT, None)  # what the C type makes by itself has no slots
+    patcher.attribute(socket.socket, SLOT, slot)
+    patcher.attribute(socket.socket, "_closed", _closed(slot))
+    c_type = vars(_socket.socket)
+    for name in METHODS.split():
+        inner = "_accept" if name == "accept" else name
+        patcher.method(_socket.socket, inner, _method(c_type[inner], getattr(Socket, name)))
+    for name in WITH_KEYWORDS.split():
+        if name in c_type:
+            patcher.method(_socket.socket, name, _method_with_keywords(c_type[name], getattr(Socket, name)))
+    for name in MEMBERS.split():
+        patcher.method(_socket.socket, name, _member(c_type[name], getattr(Socket, name)))
+    patcher.method(_socket.socket, "__init__", _initialiser(_socket.socket.__init__))
+
+
+def _socketpair(process: Process, *args: Any, **kwargs: Any) -> tuple[socket.socket, socket.socket]:
+    one, other = create_pair(*args, **kwargs)
+    return _object_of(one), _object_of(other)
+
+
+def _object_of(found: Socket) -> socket.socket:
+    """The object that programs have of a socket."""
+    made: Any = socket.socket.__new__(socket.socket)
+    made._catenet = found
+    made._io_refs = 0
+    return cast("socket.socket", made)
 
 
 def _set_default_timeout(process: Process, timeout: float | None) -> None:
@@ -130,11 +207,10 @@ def apply(patcher: Patcher) -> None:
     """Patch `socket`."""
     Socket.current_kernel = staticmethod(current_kernel)
     Socket.default_timeout = staticmethod(_default_timeout)
-    patcher.attribute(socket.socket, "__new__", staticmethod(_new))
-    patcher.attribute(socket.socket, "__init__", _init)
+    _apply_class(patcher)
     for module in (_socket, socket):
         _apply_names(patcher, module)
-        patcher.function(module, "socketpair", lambda process, *args, **kwargs: create_pair(*args, **kwargs))
+        patcher.function(module, "socketpair", _socketpair)
         patcher.function(module, "getdefaulttimeout", lambda process: process.default_timeout)
         patcher.function(module, "setdefaulttimeout", _set_default_timeout)
         patcher.function(module, "close", _close)

@@ -1,4 +1,4 @@
-"""Blocking `ssl`: `SSLContext.wrap_socket` on simulated sockets.
+"""Blocking `ssl`: OpenSSL on simulated sockets.
 
 OpenSSL cannot read from a simulated descriptor, so it works on two memory buffers, and `_Engine` carries the bytes
 between them and the socket, waiting as the socket's timeout says. `SSLSocket`'s own Python methods run unchanged on
@@ -9,16 +9,15 @@ needs nothing of this.
 from __future__ import annotations
 
 import ssl
+import weakref
+from _ssl import _SSLContext
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from catenet.posix.pysocket import Socket
-from catenet.world.patches.patching import Patcher, dispatch
+from catenet.world.patches.patching import Patcher, copy_identity
 
-if TYPE_CHECKING:
-    from catenet.world.engine.process import Process
-
-__all__ = ["SimulatedSSLSocket", "apply"]
+__all__ = ["apply"]
 
 BLOCK: Final = 65_536
 
@@ -27,9 +26,10 @@ class _Engine:
     """Takes the place of an SSLSocket's OpenSSL object."""
 
     def __init__(
-        self, owner: SimulatedSSLSocket, context: Any, server_side: bool, name: str | None, session: Any
+        self, owner: Any, inner: Socket, context: Any, server_side: bool, name: str | None, session: Any
     ) -> None:
-        self._socket = owner
+        self._owner = weakref.ref(owner)
+        self._socket = inner
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context._wrap_bio(
@@ -140,130 +140,33 @@ class _Engine:
         count: int = self._object.pending()
         return count
 
-    def shutdown(self) -> Socket:
+    def shutdown(self) -> Any:
         """Send close_notify and wait for the peer's."""
         self._run(self._object.shutdown)
-        return self._socket
+        return self._owner()
 
 
-class SimulatedSSLSocket(ssl.SSLSocket, Socket):  # type: ignore[misc]
-    """`ssl.SSLSocket` on a simulated socket."""
+def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`_SSLContext._wrap_socket`, by which `SSLSocket` asks for an OpenSSL object on its descriptor."""
 
-    _context: Any
-    _session: Any
-    _sslobj: Any
-    _connected: bool
-    do_handshake_on_connect: bool
-    suppress_ragged_eofs: bool
-
-    @classmethod
-    def _create(
-        cls,
+    def wrap_socket(
+        self: Any,
         sock: Any,
-        server_side: bool = False,
-        do_handshake_on_connect: bool = True,
-        suppress_ragged_eofs: bool = True,
+        server_side: bool,
         server_hostname: str | None = None,
-        context: Any = None,
+        *,
+        owner: Any = None,
         session: Any = None,
-    ) -> SimulatedSSLSocket:
-        """As SSLSocket's own, but for the descriptor that OpenSSL would get."""
-        if sock.type != ssl.SOCK_STREAM:
-            raise NotImplementedError("only stream sockets are supported")
-        if server_side:
-            if server_hostname:
-                raise ValueError("server_hostname can only be specified in client mode")
-            if session is not None:
-                raise ValueError("session can only be specified in client mode")
-        if context.check_hostname and not server_hostname:
-            raise ValueError("check_hostname requires server_hostname")
-        timeout = sock.gettimeout()
-        self = cls.__new__(cls)
-        Socket.__init__(self, fileno=sock.fileno())
-        self.settimeout(timeout)
-        sock.detach()
-        self._context = context
-        self._session = session
-        self._closed = False
-        self._sslobj = None
-        self.server_side = server_side
-        self.server_hostname = context._encode_hostname(server_hostname)
-        self.do_handshake_on_connect = do_handshake_on_connect
-        self.suppress_ragged_eofs = suppress_ragged_eofs
-        try:
-            self.getpeername()
-        except OSError:
-            self._connected = False
-            return self
-        self._connected = True
-        try:
-            self._begin(do_handshake_on_connect)
-        except BaseException:
-            self.close()
-            raise
-        return self
+    ) -> Any:
+        inner = getattr(sock, "_catenet", None)
+        if not isinstance(inner, Socket):
+            return original(self, sock, server_side, server_hostname, owner=owner, session=session)
+        return _Engine(sock, inner, self, server_side, server_hostname, session)
 
-    def _begin(self, handshake: bool) -> None:
-        """Begin TLS on a connected socket."""
-        self._sslobj = _Engine(self, self._context, self.server_side, self.server_hostname, self._session)
-        if handshake:
-            if self.gettimeout() == 0.0:
-                raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
-            self.do_handshake()
-
-    def _real_connect(self, addr: Any, connect_ex: bool) -> Any:
-        if self.server_side:
-            raise ValueError("can't connect in server-side mode")
-        if self._connected or self._sslobj is not None:
-            raise ValueError("attempt to connect already-connected SSLSocket!")
-        result = None
-        if connect_ex:
-            result = Socket.connect_ex(self, addr)
-        else:
-            Socket.connect(self, addr)
-        if not result:
-            self._connected = True
-            try:
-                self._begin(self.do_handshake_on_connect)
-            except BaseException:
-                self._sslobj = None
-                raise
-        return result
-
-    def accept(self) -> tuple[Any, Any]:
-        """Accept a connection and wrap it."""
-        plain, address = Socket.accept(self)
-        wrapped = self.context.wrap_socket(
-            plain,
-            do_handshake_on_connect=self.do_handshake_on_connect,
-            suppress_ragged_eofs=self.suppress_ragged_eofs,
-            server_side=True,
-        )
-        return wrapped, address
+    return copy_identity(wrap_socket, original)
 
 
 def apply(patcher: Patcher) -> None:
-    """Patch `SSLContext.wrap_socket`."""
-    original = ssl.SSLContext.wrap_socket
-
-    def wrap_socket(
-        process: Process,
-        self: Any,
-        sock: Any,
-        server_side: bool = False,
-        do_handshake_on_connect: bool = True,
-        suppress_ragged_eofs: bool = True,
-        server_hostname: str | None = None,
-        session: Any = None,
-    ) -> Any:
-        return SimulatedSSLSocket._create(
-            sock,
-            server_side,
-            do_handshake_on_connect,
-            suppress_ragged_eofs,
-            server_hostname,
-            context=self,
-            session=session,
-        )
-
-    patcher.attribute(ssl.SSLContext, "wrap_socket", dispatch(original, wrap_socket))
+    """Patch what makes OpenSSL's objects."""
+    original: Any = vars(_SSLContext)["_wrap_socket"]
+    patcher.method(_SSLContext, "_wrap_socket", _wrapped(original))
