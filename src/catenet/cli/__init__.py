@@ -28,6 +28,8 @@ VERBS = {
     "settings": "what can be set in the stack of a host",
     "resolve": "ask name servers",
     "discover": "what is on the local network: devices by SSDP, services by multicast DNS",
+    "ping": "whether an address answers, and how long that takes",
+    "trace": "the routers on the way to an address, and its path MTU",
     "ntp": "what time it is by servers, and which of them are wrong",
     "get": "fetch what a URL names",
     "put": "send a file to a URL",
