@@ -23,7 +23,7 @@ from tests.world import child_scenarios, program_scenarios
 from catenet.posix.errors import NotModelled
 from catenet.world import World
 from catenet.world.engine.children import forking, others, service
-from catenet.world.engine.children.wire import LONGEST, PRIVATE, Wire, WireError, plain
+from catenet.world.engine.children.wire import LARGEST, LONGEST, PRIVATE, Wire, WireError, plain
 
 FOLDER = Path(__file__).parent
 
@@ -297,7 +297,7 @@ def test_a_host_has_a_limit_of_processes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert alone(program) == ["11", "11"]
 
 
-def wires(limit: int | None = None) -> tuple[Wire, Wire]:
+def wires(limit: int = LARGEST) -> tuple[Wire, Wire]:
     one, other = socket.socketpair()
     return Wire(one.detach()), Wire(other.detach(), limit)
 

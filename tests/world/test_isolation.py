@@ -346,13 +346,13 @@ def test_messages_of_any_size_come_whole(size: int) -> None:
     one, other = os.pipe(), os.pipe()
     here, there = Channel(one[0], other[1]), Channel(other[0], one[1])
     message = (1, 2.5, float("inf"), None, True, "text", b"x" * size, [("a", {"b": 1})])
-    there.send(message)
-    assert here.receive() == message
+    there.say(message)
+    assert here.hear() == message
     there.close()
     with pytest.raises(EOFError):
-        here.receive()
+        here.hear()
     with pytest.raises(EOFError):
-        here.send(message)
+        here.say(message)
     here.close()
 
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 from catenet.folder.root import PARTIAL
 from catenet.folder.thread import in_thread
 
-__all__ = ["MAX_AGE", "NoRoom", "Partial", "completed_size", "free_space", "new_token", "sweep"]
+__all__ = ["MAX_AGE", "NoRoom", "Partial", "completed_size", "free_space", "is_name_of", "new_token", "sweep"]
 
 MAX_AGE: Final = 86400
 """Seconds for which an upload that has been broken off can be resumed."""
@@ -61,7 +61,7 @@ class Partial:
         except BlockingIOError:
             os.close(descriptor)
             raise
-        if not _is_name_of(folder, PARTIAL + token, descriptor):  # it has been published since it was opened
+        if not is_name_of(folder, PARTIAL + token, descriptor):  # it has been published since it was opened
             os.close(descriptor)
             return None
         return cls(folder, token, descriptor, os.fstat(descriptor).st_size)
@@ -95,7 +95,7 @@ class Partial:
             os.link(partial, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
             # Who published it before has perhaps been killed before the other name was gone.
-            if not _is_name_of(self._folder, name, self._descriptor):
+            if not is_name_of(self._folder, name, self._descriptor):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
@@ -147,7 +147,8 @@ def completed_size(folder: int, token: str) -> int | None:
         return None
 
 
-def _is_name_of(folder: int, name: str, descriptor: int) -> bool:
+def is_name_of(folder: int | None, name: str, descriptor: int) -> bool:
+    """Whether a file is still at a name, in a folder or as a whole path, by which it was opened."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from catenet.folder.partial import is_name_of
+
 __all__ = ["state_folder"]
 
 
@@ -55,18 +57,10 @@ def _lock(folder: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        if not _is_at(folder, descriptor):
+        if not is_name_of(None, str(folder), descriptor):
             os.close(descriptor)
             continue
         if os.fstat(descriptor).st_uid == os.geteuid():
             return descriptor
         os.close(descriptor)
         return None
-
-
-def _is_at(folder: Path, descriptor: int) -> bool:
-    """Whether a folder is still where it was when it was opened."""
-    try:
-        return os.path.samestat(folder.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

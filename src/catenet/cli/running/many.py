@@ -12,9 +12,10 @@ from typing import Final
 
 from catenet.cli.arguments import check_writable
 from catenet.cli.running.child import Child
-from catenet.cli.running.options import command_line, processors, replay_line
+from catenet.cli.running.options import command_line, replay_line
 from catenet.cli.running.results import write_json
 from catenet.printable import say
+from catenet.processors import processors
 
 __all__ = ["run_seeds"]
 

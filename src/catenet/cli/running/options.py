@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -13,7 +12,7 @@ from typing import Final
 
 from catenet.cli import UsageError
 
-__all__ = ["add_options", "check_options", "command_line", "processors", "replay_line"]
+__all__ = ["add_options", "check_options", "command_line", "replay_line"]
 
 ONCE: Final = ("pcap", "plot")
 """Options that go with a single run."""
@@ -110,8 +109,3 @@ def _given(args: argparse.Namespace, without: Collection[str]) -> list[str]:
 def _text(value: object) -> str:
     """A value as it can be read again."""
     return f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-
-
-def processors() -> int:
-    """How many processors may be used."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

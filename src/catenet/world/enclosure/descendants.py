@@ -1,22 +1,44 @@
-"""Processes that come of this one: they end with it, also those whose parents have ended before."""
+"""Processes that come of one: they end with it, also those whose parents have ended before."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from _signal import SIG_IGN  # type: ignore[import-not-found]
+from _signal import signal as _set_handler  # what it is outside of worlds
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from catenet.world.enclosure.kernel import prctl
 
-__all__ = ["adopt_orphans", "end_descendants"]
+__all__ = ["OF_TERMINALS", "adopt_orphans", "end_descendants", "end_with", "ignore"]
 
+PR_SET_PDEATHSIG: Final = 1
+OF_TERMINALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""What goes to all processes of a run, from a terminal or whoever stops it."""
 PR_SET_CHILD_SUBREAPER: Final = 36
 ROUNDS: Final = 100
 """So often is looked for others, as they may start more until they are dead."""
 
 # The interpreter's own functions, bound before any world.
 _getpid, _kill, _waitpid, _listdir = os.getpid, os.kill, os.waitpid, os.listdir
+_getppid, _exit = os.getppid, os._exit
+
+
+def end_with(parent: int) -> None:
+    """Have this process killed at the end of the thread that has forked it, also while it computes.
+
+    It ends at once if `parent`, the process of that thread, is gone already.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _getppid() != parent:
+        _exit(1)
+
+
+def ignore(numbers: Iterable[int]) -> None:
+    """Ignore signals of the machine, in a process that has nothing to do with them."""
+    for number in numbers:
+        _set_handler(number, SIG_IGN)
 
 
 def adopt_orphans() -> None:

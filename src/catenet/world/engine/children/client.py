@@ -11,22 +11,21 @@ kernel has gone.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import random
 import signal
 import sys
 import threading
-from _signal import SIG_DFL, SIG_IGN  # type: ignore[import-not-found]
-from _signal import signal as set_real_handler  # what it is outside of worlds
+from _signal import SIG_DFL  # type: ignore[import-not-found]
 from posix import _exit as exit_really
-from posix import close, getpid, getppid, waitpid
+from posix import close, getpid, waitpid
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import getcurrent, greenlet
 
 from catenet.posix.pysocket import Socket
 from catenet.posix.remote import Channel, RemoteKernel
+from catenet.world.enclosure.descendants import OF_TERMINALS, end_with, ignore
 from catenet.world.engine.children.wire import PRIVATE, Wire, WireError
 from catenet.world.engine.children.words import AGAIN, DIE, ERROR, MAIN, VALUE, error_from
 from catenet.world.engine.current import current
@@ -40,12 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Fork", "ForkedProcess", "client", "leave"]
 
-PR_SET_PDEATHSIG: Final = 1
-IGNORED: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+IGNORED: Final = (signal.SIGCHLD, *OF_TERMINALS)
 """Signals of the machine: it ends with its parent, and does not wait for children."""
 CAUGHT: Final = -1
 """Disposition of a signal that has a handler."""
-_prctl = ctypes.CDLL(None).prctl
 
 client: Client | None = None
 """The way to the kernel; None in the process that has it."""
@@ -340,11 +337,8 @@ def _prepare(process: Process, wire: Wire, pid: int, parent: int, known: frozens
     global client
     task = current.task
     assert task is not None
-    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if getppid() != parent:
-        exit_really(1)
-    for number in IGNORED:
-        set_real_handler(number, SIG_IGN)
+    end_with(parent)
+    ignore(IGNORED)
     for descriptor in PRIVATE - {wire.descriptor}:
         close(descriptor)
         PRIVATE.discard(descriptor)

@@ -24,6 +24,7 @@ from posix import (
     dup2,
     execve,
     fork,
+    getpid,
     lseek,
     memfd_create,
     read,
@@ -36,6 +37,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from catenet.world.enclosure.closing import is_shut
+from catenet.world.enclosure.descendants import end_with
+from catenet.world.enclosure.kernel import prctl
 from catenet.world.engine.current import current
 from catenet.world.engine.hub import NEVER
 from catenet.world.patches.refusals import permitted
@@ -93,11 +96,9 @@ MOST_DESCRIPTORS: Final = 1 << 16
 
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWNET: Final = 0x40000000
-PR_SET_PDEATHSIG: Final = 1
 PR_SET_NO_NEW_PRIVS: Final = 38
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_unshare, _prctl = _libc.unshare, _libc.prctl
+_unshare = ctypes.CDLL(None, use_errno=True).unshare
 _setrlimit = resource.setrlimit
 _geteuid, _getegid = os.geteuid, os.getegid
 """Looked up before any world: inside of one they are refused, or a process's own."""
@@ -133,11 +134,12 @@ def _run(
     """Run a program of the machine with these standard streams, and return what wait(2) tells of it."""
     set_real_handler(signal.SIGCHLD, SIG_DFL)  # ignored, it would leave no status
     try:
+        parent = getpid()
         with permitted("os.fork"), permitted("os.exec"):
             pid = fork()
             if pid == 0:
                 try:
-                    _become(files, path, words, environment, directory)
+                    _become(files, path, words, environment, directory, parent)
                 finally:
                     _exit(126)
         limit = monotonic() + LONGEST_RUN
@@ -155,12 +157,17 @@ def _run(
 
 
 def _become(
-    files: Sequence[int], path: str, words: Sequence[str], environment: Mapping[bytes, bytes], directory: str
+    files: Sequence[int],
+    path: str,
+    words: Sequence[str],
+    environment: Mapping[bytes, bytes],
+    directory: str,
+    parent: int,
 ) -> None:
     """What happens between fork and exec."""
     current.task = None
-    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    end_with(parent)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
     for number, file in enumerate(files):
         dup2(file, number)
     closerange(3, MOST_DESCRIPTORS)

@@ -1,4 +1,4 @@
-"""Messages between the process that holds a host's kernel and a child: frames of plain values, by `marshal`.
+"""Messages between two processes of a run, as that which holds a host's kernel and a child: plain values, by `marshal`.
 
 A frame is its length in four bytes, and a tuple of numbers, texts, bytes and tuples, lists and dictionaries of such.
 Nothing in it can name code, as a pickle does. The kernel's side refuses frames that are longer than LONGEST.
@@ -17,6 +17,10 @@ LONGEST: Final = 16 << 20
 
 READ_SIZE: Final = 16_384
 """Bytes that are read at once: a buffer of a megabyte doubled the cost of a call."""
+NEXT_READ: Final = 1 << 20
+"""Bytes of a longer frame that are read at once."""
+LARGEST: Final = 1 << 31
+"""Bytes of the longest frame of all."""
 
 HEAD: Final = 4
 
@@ -29,21 +33,25 @@ class WireError(Exception):
 
 
 class Wire:
-    """One end of the connection between a kernel and a child, with what has come and is not taken yet."""
+    """One end of the connection between two processes, with what has come and is not taken yet."""
 
-    def __init__(self, descriptor: int, limit: int | None = None) -> None:
+    def __init__(self, descriptor: int, limit: int = LARGEST, writer: int | None = None) -> None:
+        """Read from a descriptor, and write to it, or to `writer`; `limit` is for what the other end sends."""
         self.descriptor = descriptor
-        PRIVATE.add(descriptor)
+        self._writer = descriptor if writer is None else writer
+        PRIVATE.update((descriptor, self._writer))
         self._limit = limit
         self._input = b""
         self._output: list[bytes] = []
 
     def queue(self, message: tuple[Any, ...]) -> None:
-        """Have a message sent together with the next one."""
+        """Have a message sent together with the next one; ValueError for one that is too large."""
         try:
             body = marshal.dumps(message)
         except ValueError:
             body = marshal.dumps(plain(message))
+        if len(body) > LARGEST:
+            raise ValueError(f"a message of {len(body):,} bytes between two processes is too large")
         self._output.append(len(body).to_bytes(HEAD, "little"))
         self._output.append(body)
 
@@ -56,23 +64,28 @@ class Wire:
         """Send what is queued."""
         data = b"".join(self._output)
         self._output.clear()
-        sent = write(self.descriptor, data)
+        sent = write(self._writer, data)
         while sent < len(data):
-            sent += write(self.descriptor, memoryview(data)[sent:])
+            sent += write(self._writer, memoryview(data)[sent:])
 
     def receive(self) -> tuple[Any, ...] | None:
         """Wait for a message, in real time; None when the other side has ended. Raises WireError."""
         data = self._input
-        while len(data) < HEAD or len(data) < (end := HEAD + int.from_bytes(data[:HEAD], "little")):
-            if self._limit is not None and len(data) >= HEAD and end > self._limit:
-                raise WireError(f"a message of {end} bytes is longer than {self._limit}")
-            try:
-                more = read(self.descriptor, READ_SIZE if len(data) < READ_SIZE else len(data))
-            except ConnectionError:
-                return None
-            if not more:
+        while len(data) < HEAD:
+            if not (more := self._read(READ_SIZE)):
                 return None
             data += more
+        end = HEAD + int.from_bytes(data[:HEAD], "little")
+        if end > self._limit:
+            raise WireError(f"a message of {end} bytes is longer than {self._limit}")
+        if len(data) < end:
+            parts, have = [data], len(data)
+            while have < end:
+                if not (more := self._read(min(end - have, NEXT_READ))):
+                    return None
+                parts.append(more)
+                have += len(more)
+            data = b"".join(parts)
         self._input = data[end:] if len(data) > end else b""
         try:
             message = marshal.loads(memoryview(data)[HEAD:end])
@@ -82,12 +95,19 @@ class Wire:
             raise WireError("a message that is no tuple")
         return message
 
+    def _read(self, size: int) -> bytes:
+        """What has come; empty at the end."""
+        try:
+            return read(self.descriptor, size)
+        except ConnectionError:
+            return b""
+
     def close(self) -> None:
         """Close this end; harmless to repeat."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
+        for descriptor in {self.descriptor, self._writer} - {-1}:
             PRIVATE.discard(descriptor)
             close(descriptor)
+        self.descriptor = self._writer = -1
 
 
 def plain(value: Any) -> Any:

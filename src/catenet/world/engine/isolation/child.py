@@ -167,7 +167,7 @@ class HostLoop:
         limit = self._world.isolation.stall
         watch = None if limit is None else Watch(self._world, limit, _complain, None)
         while True:
-            verb, when, packets, calls = channel.receive()
+            verb, when, packets, calls = channel.hear()
             if verb == messages.END:
                 return
             if watch is not None:
@@ -175,7 +175,7 @@ class HostLoop:
             answer = verbs[verb](when, packets, calls)
             if _getpid() != own:  # C code has forked, and this is the copy
                 _exit(1)
-            channel.send(answer)
+            channel.say(answer)
             self._items.clear()
 
     # What is asked.

@@ -314,7 +314,7 @@ class Coordinator(Elsewhere):
         failure = None
         for index, (party, _) in enumerate(requests):
             try:
-                items, party.next, party.waited_for, reached, failed = party.channel.receive()
+                items, party.next, party.waited_for, reached, failed = party.channel.hear()
             except EOFError:
                 items, reached, failed = [], None, None
                 self._lose(party)
@@ -330,7 +330,7 @@ class Coordinator(Elsewhere):
 
     def _send(self, party: Party, request: Item) -> None:
         with contextlib.suppress(EOFError):  # the answer will be missed
-            party.channel.send(request)
+            party.channel.say(request)
 
     def _take(self, party: Party, items: list[Item]) -> None:
         done, rank = self._done, party.rank
@@ -455,7 +455,7 @@ class Coordinator(Elsewhere):
         now = self._hub.now
         self._send(party, (messages.CRASH, now, [], []))
         try:
-            items, told, memory, starts = party.channel.receive()
+            items, told, memory, starts = party.channel.hear()
         except EOFError:
             self._lose(party)
             return
@@ -558,7 +558,7 @@ class Coordinator(Elsewhere):
             if party.child is not None and (host is None or party.host is host):
                 self._send(party, (messages.ASK, self._hub.now, [], [(name, None)]))
                 try:
-                    answer = party.channel.receive()
+                    answer = party.channel.hear()
                 except EOFError:
                     self._lose(party)
                 else:

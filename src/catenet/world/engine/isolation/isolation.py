@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from catenet.processors import processors
 from catenet.world.engine.isolation.coordinator import Coordinator
 from catenet.world.scenario.isolation import Mode, check_mode
 
@@ -24,7 +24,7 @@ class Isolation:
             raise ValueError(f"workers must be at least 1, not {workers}")
         self._world = world
         self.mode: Mode = "shared" if mode is None else check_mode(mode)
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = workers or processors()
         self.stall: float | None = None
         """Seconds of real time after which a host's process ends in which a program stands still; None: never."""
         self.lost_programs = 0

@@ -23,15 +23,14 @@ instants failed. Kinds of items:
   `when`.
 * `RECORDED, port, direction, packet`: what is traced, for taps.
 
-Numbers, texts and bytes are packed by marshal behind their length. Both ends are the same program on one machine, so
-neither checks the other but for the size: a message has up to `LARGEST` bytes.
+Both ends are the same program on one machine, so neither checks the other but for the size.
 """
 
 from __future__ import annotations
 
-import marshal
-import os
 from typing import Any, Final, TypeAlias
+
+from catenet.world.engine.children.wire import Wire
 
 __all__ = [
     "ADDRESSES",
@@ -72,63 +71,27 @@ ENDED: Final = 6
 RECORDED: Final = 7
 ADDRESSES: Final = 8
 
-LARGEST: Final = 1 << 31
-FIRST_READ: Final = 1 << 14
-"""Most messages are small; a larger buffer costs more than the second read of a large message."""
-NEXT_READ: Final = 1 << 20
-
 Item: TypeAlias = tuple[Any, ...]
 Packet: TypeAlias = tuple[float, int, bytes]
 Parcel: TypeAlias = tuple[int, float, int, bytes, bytes, int, bool]
 
-_read: Final = os.read
-_write: Final = os.write
-_close: Final = os.close
 
-
-class Channel:
-    """One end. Raises EOFError when the other end is gone."""
+class Channel(Wire):
+    """One end. Raises EOFError when the other end is gone, and ValueError for a message that is too large."""
 
     def __init__(self, reader: int, writer: int) -> None:
-        self.reader = reader
-        self.writer = writer
+        super().__init__(reader, writer=writer)
 
-    def send(self, message: Any) -> None:
-        """Send a message; ValueError for what is too large, or is no plain value."""
-        data = marshal.dumps(message)
-        if len(data) > LARGEST:
-            raise ValueError(f"a message of {len(data):,} bytes between a host and its world is too large")
-        view = memoryview(len(data).to_bytes(4, "little") + data)
+    def say(self, message: Any) -> None:
+        """Send a message."""
         try:
-            while view:
-                view = view[_write(self.writer, view) :]
+            self.send((message,))
         except BrokenPipeError:
             raise EOFError from None
 
-    def receive(self) -> Any:
+    def hear(self) -> Any:
         """Wait for the next message."""
-        data = _read(self.reader, FIRST_READ)
-        while 0 < len(data) < 4:
-            data += self._more(4 - len(data))
-        if not data:
+        message = self.receive()
+        if message is None:
             raise EOFError
-        size = int.from_bytes(data[:4], "little") + 4
-        if len(data) < size:
-            parts, have = [data], len(data)
-            while have < size:
-                part = self._more(min(size - have, NEXT_READ))
-                parts.append(part)
-                have += len(part)
-            data = b"".join(parts)
-        return marshal.loads(memoryview(data)[4:])
-
-    def _more(self, size: int) -> bytes:
-        part = _read(self.reader, size)
-        if not part:
-            raise EOFError
-        return part
-
-    def close(self) -> None:
-        """Close it."""
-        _close(self.reader)
-        _close(self.writer)
+        return message[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -11,15 +10,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from catenet.world.engine.children.wire import PRIVATE
+from catenet.world.enclosure.descendants import OF_TERMINALS, end_with, ignore
 from catenet.world.engine.isolation.messages import Channel
 from catenet.world.patches import install
 
 __all__ = ["Child", "fork"]
 
-PR_SET_PDEATHSIG: Final = 1
-IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
-"""Signals that go to all processes of a run, from a terminal or whoever stops it: programs get them in virtual time."""
+IGNORED: Final = (*OF_TERMINALS, signal.SIGPIPE)
+"""Programs get them in virtual time."""
 FAILED: Final = 70
 """Exit status of a process that cannot go on, as of sysexits(3) EX_SOFTWARE."""
 
@@ -70,7 +68,6 @@ def fork(run: Callable[[Channel], None], others: Iterable[Channel]) -> Child:
             other.close()
         os.close(asks[1])
         os.close(told[0])
-        PRIVATE.update((asks[0], told[1]))
         _settle(parent)
         run(Channel(asks[0], told[1]))
         status = 0
@@ -88,11 +85,8 @@ def _settle(parent: int) -> None:
     """Make the process one that goes with its parent, and leaves the terminal alone."""
     if threading.current_thread() is threading.main_thread():
         # The signal comes at the end of the parent's thread. Elsewhere the end of the pipe has to do.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if install.original(os, "getppid")() != parent:
-            os._exit(0)
-    for number in IGNORED:
-        install.original(signal, "signal")(number, signal.SIG_IGN)
+        end_with(parent)
+    ignore(IGNORED)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.close(nowhere)
