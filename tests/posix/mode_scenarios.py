@@ -281,7 +281,7 @@ def nonblocking_by_fcntl(version: int) -> Any:
     for name, sock in {"tcp": server, "udp": datagrams, "local": pairs[0], "local datagrams": pairs[2]}.items():
         os.set_blocking(sock.fileno(), False)
         seen[f"{name} modes"] = sock.gettimeout(), sock.getblocking()
-        calls = [(sock.recv, 5), (sock.recv_into, bytearray(5)), (sock.recvfrom, 5), (sock.recvmsg, 5)]
+        calls: list[Any] = [(sock.recv, 5), (sock.recv_into, bytearray(5)), (sock.recvfrom, 5), (sock.recvmsg, 5)]
         seen[name] = [told(*call) for call in calls]
         with sock.makefile("rb") as file:
             seen[f"{name} file"] = told(file.read, 5)

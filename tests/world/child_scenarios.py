@@ -355,6 +355,94 @@ def closed_before() -> Any:
     return told(run), one.recv(1).decode()
 
 
+def _connected(family: int, kind: int) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets of any family."""
+    if family == socket.AF_UNIX:
+        return socket.socketpair(socket.AF_UNIX, kind)
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    if kind == socket.SOCK_STREAM:
+        with socket.create_server((address, 0), family=family) as server:
+            client = socket.create_connection(server.getsockname()[:2])
+            return client, server.accept()[0]
+    one, other = socket.socket(family, kind), socket.socket(family, kind)
+    one.bind((address, 0)), other.bind((address, 0))
+    one.connect(other.getsockname()), other.connect(one.getsockname())
+    return one, other
+
+
+def shutdown_and_close() -> Any:
+    """shutdown(2) in a child is one of the connection, close(2) one of the child's descriptor."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            one, other = _connected(family, kind)
+            one.settimeout(5), other.settimeout(5)
+            ways = [status(child(one.close))]
+            one.send(b"after close"), other.send(b"both ways")
+            seen: list[Any] = [other.recv(100).decode(), one.recv(100).decode()]
+            ways.append(status(child(lambda one=one: one.shutdown(socket.SHUT_WR))))  # type: ignore[misc]
+            seen.append(outcome(one.send, b"no more")[0])
+            if kind == socket.SOCK_STREAM:
+                seen += [other.recv(100).decode(), other.send(b"still")]
+                seen.append(one.recv(100).decode())
+            ways.append(status(child(lambda one=one: one.shutdown(socket.SHUT_RD))))  # type: ignore[misc]
+            seen.append(outcome(one.recv, 100) == b"")
+            found.append([family, int(kind), ways, seen])
+            one.close(), other.close()
+    return found
+
+
+def listener_outlives_its_parent() -> Any:
+    """A server's children go on to accept when it has gone; its last descriptor closes it."""
+    reader, writer = os.pipe()
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    middle = os.fork()
+    if middle == 0:
+        os.setpgid(0, 0)
+        for _ in range(2):
+            if os.fork() == 0:
+                for _ in range(2):
+                    with listener.accept()[0] as connection:
+                        connection.sendall(b"by an orphan" if os.getppid() != middle else b"early")
+                os.write(writer, b"x")
+                os._exit(0)
+        os._exit(7)
+    listener.close()
+    ended = status(middle)
+    time.sleep(MOMENT)
+    answers = []
+    for _ in range(4):
+        with socket.create_connection(address) as client:
+            answers.append(client.recv(100).decode())
+    left = [os.read(reader, 1), os.read(reader, 1)]
+    time.sleep(MOMENT)
+    return ended, len(answers), len(left), outcome(socket.create_connection, address)[0]
+
+
+def whole_groups_are_killed() -> Any:
+    """A session of its own with children: killpg(2) ends all; SIGTERM is ignored by those that inherit so."""
+    reader, writer = os.pipe()
+    leader = os.fork()
+    if leader == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for _ in range(2):
+            if os.fork() == 0:
+                time.sleep(100)
+                os._exit(1)
+        os.write(writer, b"ready")
+        time.sleep(100)
+        os._exit(1)
+    os.close(writer)
+    os.read(reader, 5)
+    os.killpg(leader, signal.SIGTERM)
+    time.sleep(MOMENT)
+    found: list[Any] = [outcome(os.killpg, leader, 0), os.getpgid(leader) == os.getsid(leader) == leader]
+    os.killpg(leader, signal.SIGKILL)
+    return [*found, status(leader), os.read(reader, 1).decode()]
+
+
 def groups() -> Any:
     leader = os.getpid()
 
@@ -582,7 +670,7 @@ def options() -> Any:
     return told(run)
 
 
-HELPERS = (outcome, child, status, told)
+HELPERS = (outcome, child, status, told, _connected)
 SCENARIOS = [
     each
     for each in list(globals().values())

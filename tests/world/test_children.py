@@ -26,6 +26,8 @@ from catenet.world.engine.children import forking, others, service
 from catenet.world.engine.children.wire import LARGEST, LONGEST, PRIVATE, Wire, WireError, plain
 
 FOLDER = Path(__file__).parent
+REALLY: dict[str, Callable[..., Any]] = {"listdir": os.listdir, "readlink": os.readlink}
+"""What these are outside of worlds."""
 
 
 def compared(script: str) -> dict[str, dict[str, Any]]:
@@ -209,13 +211,23 @@ def test_children_have_no_descriptors_of_the_engine() -> None:
     assert len(set(lines)) == 1 and len(lines) == 3
 
 
+def real_links() -> list[str]:
+    """Where the descriptors of this process of the machine lead."""
+    found = []
+    for number in REALLY["listdir"]("/proc/self/fd"):
+        try:
+            found.append(REALLY["readlink"](f"/proc/self/fd/{number}"))
+        except FileNotFoundError:
+            continue  # by which they were listed
+    return found
+
+
 def count_sockets() -> None:
     """Print how many sockets of the machine each of three children has."""
     for _ in range(3):
         if os.fork() == 0:
             time.sleep(1)
-            links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-            print(sum("socket:" in link for link in links), flush=True)
+            print(sum("socket:" in link for link in real_links()), flush=True)
             os._exit(0)
     for _ in range(3):
         os.wait()
@@ -447,6 +459,13 @@ def test_multiprocessing_as_in_the_interpreter(method: str) -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_memory_is_shared_by_its_name_as_in_the_interpreter(method: str) -> None:
     same_as_on_the_kernel("memory.py", method)
+
+
+# What is below /proc.
+
+
+def test_proc_tells_of_the_host_what_the_kernel_tells_of_itself() -> None:
+    same_as_on_the_kernel("proc.py")
 
 
 def test_processes_that_a_program_leaves_are_not_the_interpreters() -> None:

@@ -219,3 +219,47 @@ def test_a_server_with_sockets_of_its_own_is_refused_where_it_begins() -> None:
     with World() as world:
         world.host("a").run(program)
         world.run()
+
+
+VERSIONED = """
+import os
+
+VERSION = open("version").read()
+
+def wsgi(environ, start_response):
+    body = f"{VERSION} {os.getppid()}".encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+UPGRADE = """
+import http.client, os, signal, time
+
+def get():
+    connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=5)
+    connection.request("GET", "/")
+    body = connection.getresponse().read().decode()
+    connection.close()
+    return body
+
+time.sleep(5)
+old = int(open("pid").read())
+print(get() == f"one {old}")
+open("version", "w").write("two")
+os.kill(old, signal.SIGUSR2)
+time.sleep(5)
+new = int(open("pid.2").read())
+os.kill(old, signal.SIGQUIT)
+time.sleep(5)
+print({get() for _ in range(4)} == {f"two {new}"}, new != old, os.path.exists(f"/proc/{old}"))
+"""
+
+
+def test_a_server_hands_its_sockets_to_a_new_version_of_itself(tmp_path: Path) -> None:
+    command = f"{TOOLS}/gunicorn apps:wsgi --workers 2 --bind 0.0.0.0:8000 --pid pid --no-control-socket"
+    world = f"[world]\nquiet = 0\n[hosts.server]\nrun = ['{command}', 'upgrade.py']"
+    for file, text in {"apps.py": VERSIONED, "upgrade.py": UPGRADE, "version": "one", "world.toml": world}.items():
+        (tmp_path / file).write_text(text)
+    lines = said(tmp_path, "world.toml")
+    assert [line for line in lines if line.endswith(("True", "False"))] == ["server | True", "server | True True False"]
+    assert any("Master has been promoted" in line for line in lines)

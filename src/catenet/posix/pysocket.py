@@ -184,7 +184,7 @@ class Socket:
     ) -> Result:
         """Go on with a call whose first attempt would have blocked."""
         timeout = self._timeout
-        # With a timeout CPython tries again for so long; without one it leaves O_NONBLOCK to who has set it by fcntl(2).
+        # With a timeout CPython tries again for so long; without one O_NONBLOCK is for who has set it by fcntl(2).
         if timeout is None and (flags & MSG_DONTWAIT or file.is_nonblocking()):
             timeout = 0.0
         if timeout is not None or limit is None:

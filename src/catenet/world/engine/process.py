@@ -133,6 +133,8 @@ class Process(TaskOwner):
         variables = environment()
         variables.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
         words = [sys.executable, *(program.words or program.argv)]
+        self.command = words
+        """The words of its command line, as other processes see it."""
         self.globals = ProcessGlobals(list(program.argv), words, path, self._main_module, variables, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 

@@ -18,7 +18,7 @@ from catenet.world.patches.patching import Patcher
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["Credentials", "apply", "may_signal", "real_user"]
+__all__ = ["Credentials", "apply", "may_signal", "real_group", "real_user"]
 
 UNCHANGED: Final = 0xFFFF_FFFF
 """Identifier -1 as an unsigned number: "leave this one as it is"."""
@@ -94,6 +94,11 @@ def may_signal(sender: Process, target: Process) -> bool:
 def real_user(process: Process) -> int:
     """The real user of a process."""
     return _of(process).user[0]
+
+
+def real_group(process: Process) -> int:
+    """The real group of a process."""
+    return _of(process).group[0]
 
 
 def _of(process: Process) -> Credentials:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["apply", "note_opened", "open_to_write", "stamping"]
 
 _MODE: Final = re.compile(r"(?=.*[wax+])[rwaxbt+]+")
-SUPPORTS: Final = ("supports_fd", "supports_dir_fd", "supports_follow_symlinks", "supports_effective_ids")
 
 _utime: Final = os.utime
 _fstat: Final = os.fstat
@@ -191,16 +190,6 @@ def _then_stamped(original: Callable[..., Any]) -> Callable[..., Any]:
     return copy_identity(function, original)
 
 
-def _replace(patcher: Patcher, name: str, new: Callable[..., Any]) -> None:
-    """Replace a function of `os`, which is listed among those that take descriptors and the like."""
-    original = getattr(os, name)
-    patcher.replace(os, name, new)
-    for listed in (getattr(os, supports) for supports in SUPPORTS):
-        if original in listed:
-            listed.add(new)
-            patcher.on_restore(lambda listed=listed: listed.discard(new))  # type: ignore[misc]
-
-
 def apply(patcher: Patcher) -> None:
     """Patch `os`; `open` and `os.open`, `os.write` and its like ask this module themselves."""
     # The interpreter's own import compares times of modules with those that it has noted.
@@ -208,7 +197,7 @@ def apply(patcher: Patcher) -> None:
     own = types.SimpleNamespace(**{**vars(importing._os), "stat": os.stat})
     patcher.attribute(importing, "_os", own)
     for name in ("stat", "lstat", "fstat"):
-        _replace(patcher, name, _showing(getattr(os, name)))
+        patcher.replace_listed(name, _showing(getattr(os, name)))
     patcher.method(os.DirEntry, "stat", _showing(os.DirEntry.stat))
     utime = os.utime
 
@@ -216,6 +205,6 @@ def apply(patcher: Patcher) -> None:
         task = current.task
         return utime(*args, **kwargs) if task is None else _set_times(task.process, *args, **kwargs)
 
-    _replace(patcher, "utime", copy_identity(set_times, utime))
+    patcher.replace_listed("utime", copy_identity(set_times, utime))
     for name in ("mkdir", "truncate"):
-        _replace(patcher, name, _then_stamped(getattr(os, name)))
+        patcher.replace_listed(name, _then_stamped(getattr(os, name)))

@@ -19,13 +19,15 @@ from catenet.wire.dns.resolv_conf import format_resolv_conf
 from catenet.world.engine.current import current
 from catenet.world.patches.file_times import note_opened, open_to_write
 from catenet.world.patches.patching import Patcher, copy_identity
+from catenet.world.patches.proc import machines_path, proc_text
 from catenet.world.patches.rawfile import RawFile
 
 if TYPE_CHECKING:
-    from catenet.world.engine.host import Host
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 
+PROC: Final = "/proc/"
 RESOLV_CONF: Final = "/etc/resolv.conf"
 HOSTS: Final = "/etc/hosts"
 LOCAL: Final = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
@@ -57,13 +59,15 @@ class _Open:
                 raw = RawFile(kernel, file, mode, closefd=closefd)
                 return raw.wrap(mode, buffering, encoding, errors, newline)
         elif task is not None and opener is None:
-            text = _text_of(task.process.host, file)
+            text = _text_of(task.process, file)
             if text is not None:
                 _check_mode(set("wax+").isdisjoint(mode), file)
 
                 def opener(path: Any, flags: int) -> int:
                     return _descriptor_of(text)
 
+        if task is not None and not isinstance(file, int):
+            file = machines_path(task.process, file)
         if task is not None:
             written = open_to_write(file, mode, buffering, encoding, errors, newline, closefd, opener)
             if written is not None:
@@ -75,23 +79,27 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
     """`os.open`."""
     task = current.task
     if task is not None:
-        text = _text_of(task.process.host, path)
+        text = _text_of(task.process, path)
         if text is not None:
             _check_mode(not flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC), path)
             return _descriptor_of(text)
+        path = machines_path(task.process, path)
     descriptor = _original_os_open(path, flags, mode, dir_fd=dir_fd)
     if task is not None:
         note_opened(descriptor, path, flags)
     return descriptor
 
 
-def _text_of(host: Host, path: Any) -> str | None:
+def _text_of(process: Process, path: Any) -> str | None:
     """Text of a host's own file; None for a file of the machine."""
-    if host.name_service is None:
-        return None
     try:
         name = os.fsdecode(path)
     except TypeError:
+        return None
+    if name.startswith(PROC):
+        return proc_text(process, name)
+    host = process.host
+    if host.name_service is None:
         return None
     if len(name) > LONGEST:
         return None
@@ -117,7 +125,7 @@ def _check_mode(reads: bool, path: Any) -> None:
 def _descriptor_of(text: str) -> int:
     """A descriptor from which a text can be read."""
     descriptor = os.memfd_create("host file")
-    os.write(descriptor, text.encode())
+    os.write(descriptor, text.encode("utf-8", "surrogateescape"))
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

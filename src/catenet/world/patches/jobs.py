@@ -53,6 +53,12 @@ def _find(process: Process, pid: int) -> Process:
 def _kill(process: Process, pid: int, number: int) -> None:
     """kill(2) among the processes of one host: one of them, a group (0: the caller's), or with -1 all the others."""
     pid, number = operator.index(pid), operator.index(number)
+    if pid == PARENT:
+        if not 0 <= number < signal.NSIG:
+            raise os_error(errno.EINVAL)
+        if real_user(process):
+            raise os_error(errno.EPERM)
+        return  # a first process dies of no signal that it does not handle
     if pid > 0:
         targets = [_find(process, pid)]
     elif pid == -1:

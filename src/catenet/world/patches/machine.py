@@ -16,7 +16,7 @@ from catenet.world.patches.patching import Patcher, copy_identity
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply"]
+__all__ = ["PROCESSORS", "apply"]
 
 PROCESSORS: Final = 4
 """How many a host has, as far as its programs are told: thread pools are sized by it."""

@@ -13,6 +13,7 @@ import gc
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ _modified.argtypes = [ctypes.py_object]
 _modified.restype = None
 
 MISSING: Final = object()
+
+SUPPORTS: Final = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 
 Hooks: TypeAlias = "dict[str, list[Callable[[Patcher, types.ModuleType], None]]]"
 
@@ -112,6 +115,15 @@ class Patcher:
         self._modules[module.__name__] = module
         self._replaced[id(original)] = (original, new)
         self.attribute(module, name, new)
+
+    def replace_listed(self, name: str, new: Any) -> None:
+        """Replace a function of `os`, which is listed among those that take descriptors and the like."""
+        original = getattr(os, name)
+        self.replace(os, name, new)
+        for listed in (getattr(os, supports) for supports in SUPPORTS):
+            if original in listed:
+                listed.add(new)
+                self.on_restore(functools.partial(listed.discard, new))
 
     def function(self, module: types.ModuleType, name: str, simulated: Callable[..., Any]) -> None:
         """Replace a module's function by one that dispatches to `simulated(process, …)`."""

@@ -68,13 +68,14 @@ def execute(
     streams.keep(kept)
     held = [number for number in (*streams.redirected.values(), *kept) if kernel.is_open_here(number)]
     program = None if arguments is None else _program(arguments, path)
-    client.call("exec", held)
+    interpreter = words[0] if words and _is_interpreter(path) else sys.executable
+    command = list(words) if arguments is None else [interpreter, *arguments]
+    client.call("exec", held, command)
     kernel.keep(process, held)
     kernel.inheritable = set(kept)
     if program is None:
         run_other(process, client, path, words, environment)
-    interpreter = words[0] if words and _is_interpreter(path) else sys.executable
-    _replace(process, client, program, [interpreter, *(arguments or ())], environment)
+    _replace(process, client, program, command, environment)
 
 
 def _leave_kernel(process: Process) -> None:

@@ -47,6 +47,7 @@ class ChildProcess(Process):
         super().__init__(parent.host, replace(parent.program, run=_never), pid, declared=parent.declared, stdin="")
         self.is_child = True
         self._connect(wire, real_pid, serve)
+        self.command = parent.command
         self.parent = parent
         parent.children[pid] = self
         self.group, self.session = parent.group, parent.session

@@ -383,13 +383,14 @@ def _function(process: ChildProcess, task: Task, name: str, args: tuple[Any, ...
     return plain(forwarded.simulated(process, *args, **kwargs))
 
 
-def _execute(process: ChildProcess, task: Task, kept: list[int]) -> None:
+def _execute(process: ChildProcess, task: Task, kept: list[int], words: list[str]) -> None:
     """execve(2): other threads end, handlers are gone, and descriptors closed that are not kept."""
     for number, other in list(process.threads.items()):
         if other is not task:
             process.end_thread(number)
     process.host.kernel.keep(process, kept)
     process.restart_in_place()
+    process.command = [str(word) for word in words]
     process.wakeup_fd = -1
 
 
