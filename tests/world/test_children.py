@@ -411,8 +411,20 @@ def test_programs_take_the_worlds_time() -> None:
         subprocess.run(["sleep", "60"], check=True)
         subprocess.run(["true"], check=True)
         print(time.monotonic())
+        shown = subprocess.run(["date", "+%s.%N"], capture_output=True, text=True, check=True).stdout
+        print(float(shown) == time.time(), subprocess.getoutput("date -u -d @0 +%Y"))
 
-    assert alone(program) == ["4660.0"]
+    assert alone(program) == ["4660.0", "True 1970"]
+
+
+@pytest.mark.root
+def test_programs_of_root_have_rights_to_files_alone() -> None:
+    def program() -> None:
+        print(subprocess.run(["date", "-s", "@5"], capture_output=True, text=True, check=False).returncode)
+        status = subprocess.check_output(["cat", "/proc/self/status"], text=True)
+        print(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")))
+
+    assert alone(program) == ["1", f"{0b11111:016x}"]
 
 
 def test_hosts_that_share_a_process_start_no_programs(internet: Any) -> None:
