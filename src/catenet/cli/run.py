@@ -199,9 +199,10 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         console.complain(settled().describe())
     plan = isolated(args, plan)
     with state_folder(args.command, plan.seed) as folder:
+        notices = None
         if args.own_process:
             give_temporary(plan, folder)
-            close_process(console, args.verbose, children=has_hosts_apart(plan))
+            notices = close_process(console, args.verbose, children=has_hosts_apart(plan))
         world = World(
             plan.seed,
             output=console.line,
@@ -211,6 +212,8 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
             workers=args.workers,
         )
         console.now = lambda: world.now
+        if notices is not None:
+            notices.listen(world)
         return _run_plan(args, world, console, plan, folder)
 
 

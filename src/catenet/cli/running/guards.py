@@ -7,10 +7,12 @@ import contextlib
 import math
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catenet.cli.running.isolating import has_hosts_apart
+from catenet.cli.running.outsiders import ByPipe, say_so
 
 if TYPE_CHECKING:
     from catenet.cli.console import Console
@@ -21,14 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["close_process", "watching"]
 
 
-def close_process(console: Console, verbose: bool, *, children: bool) -> None:
-    """Close this process: what a program does by itself must not leave it either. Say so if it cannot be done."""
+def close_process(console: Console, verbose: bool, *, children: bool) -> ByPipe | None:
+    """Close this process: what a program does by itself must not leave it either. Say so if it cannot be done.
+
+    Returns what is to listen to notices when there is a world.
+    """
     from catenet.world.enclosure.closing import close_network
     from catenet.world.observe.control import reserve
 
     with contextlib.suppress(OSError):
         reserve()
-    closed = close_network(children=children)
+    by_pipe = None if children else ByPipe(console.complain)
+    closed = close_network(
+        children=children, notice=partial(say_so, console.complain) if by_pipe is None else by_pipe.notice
+    )
     if not closed.shut:
         console.complain(
             "programs are kept from the machine's network by Python alone, so C code can reach it: the system "
@@ -36,6 +44,7 @@ def close_process(console: Console, verbose: bool, *, children: bool) -> None:
         )
     elif verbose:
         console.complain(f"closed by {closed.describe()}" + (f" ({closed.why})" if closed.why else ""))
+    return by_pipe if closed.asks else None
 
 
 @contextlib.contextmanager
@@ -46,7 +55,8 @@ def watching(
 
     Where hosts have processes of their own, these watch, and end with all that their programs have left behind.
     """
-    from catenet.world.enclosure.descendants import end_descendants
+    from catenet.world.enclosure.closing import end_children
+    from catenet.world.enclosure.memory import bound_memory, unbound_memory
     from catenet.world.engine.stalling import STALL, Watch
     from catenet.world.observe.control import forget
 
@@ -54,10 +64,12 @@ def watching(
     if args.own_process and has_hosts_apart(plan):
         # No watch here: this process forks hosts, and no thread must be in the midst of anything then.
         world.isolation.stall = None if math.isinf(limit) else limit
+        bound_memory()
         try:
             yield None
         finally:
-            end_descendants()
+            unbound_memory()
+            end_children()
         return
     if math.isinf(limit) or not args.own_process:
         yield None

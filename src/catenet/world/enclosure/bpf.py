@@ -14,7 +14,7 @@ from typing import Final
 
 from catenet.world.enclosure.kernel import Architecture
 
-__all__ = ["Rule", "answer", "assemble", "only", "refused", "unless", "when_null"]
+__all__ = ["ASK", "Rule", "answer", "assemble", "only", "refused", "unless", "when_null"]
 
 LOAD: Final = 0x20
 """BPF_LD | BPF_W | BPF_ABS: a word of `struct seccomp_data` into the accumulator."""
@@ -33,6 +33,8 @@ NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
 ALLOW: Final = 0x7FFF_0000
 REFUSE: Final = 0x0005_0000
 """SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO."""
+ASK: Final = 0x7FC0_0000
+"""SECCOMP_RET_USER_NOTIF: another process answers."""
 
 Instruction = tuple[int, int, int, int]
 """Code, how many to skip when a comparison holds and when not, constant."""

@@ -2,10 +2,12 @@
 
 Four walls, each of which stands alone where the system forbids the others, and none of which can be taken down again:
 
-* namespaces of its own: there is no network to reach, and no abstract Unix socket (`namespaces.py`);
+* namespaces of its own: there is no network to reach, no abstract Unix socket, no process to signal (`namespaces.py`);
 * rights given up (`privileges.py`);
 * Landlock: no TCP, no kernel files and devices, no look into other processes (`landlock.py`);
 * a filter of system calls: no socket is made, no process, no clock set (`filtering.py`).
+
+A process beside it (`doorkeeper.py`) says which library has asked for a socket, and ends what comes of the closed one.
 
 `leave_network` does the first alone, for a process that still needs its rights for a while, as to mount.
 """
@@ -16,9 +18,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from catenet.world.enclosure import descendants, descriptors, filtering, landlock, namespaces, privileges, roots
-from catenet.world.enclosure.kernel import architecture
+from catenet.world.enclosure.doorkeeper import Doorkeeper, Notice
+from catenet.world.enclosure.kernel import Architecture, architecture
+from catenet.world.enclosure.memory import unbound_memory
 
-__all__ = ["Closed", "close_network", "enter_root", "is_shut", "make_roots"]
+__all__ = [
+    "Closed",
+    "close_child",
+    "close_network",
+    "end_children",
+    "enter_root",
+    "is_shut",
+    "leave_network",
+    "make_roots",
+]
 
 
 @dataclass(slots=True)
@@ -27,6 +40,10 @@ class Closed:
 
     network: bool = False
     """Whether it is in a network of its own."""
+    processes: bool = False
+    """Whether what comes of it is in a namespace of processes of its own."""
+    asks: bool = False
+    """Whether the doorkeeper is asked for sockets."""
     calls: bool = False
     """Whether system calls are refused."""
     landlock: int = 0
@@ -44,6 +61,7 @@ class Closed:
         """One line for people."""
         walls = [
             *(["a network namespace"] if self.network else []),
+            *(["a process namespace"] if self.processes else []),
             *(["a filter of system calls"] if self.calls else []),
             *([f"Landlock {self.landlock}"] if self.landlock else []),
             *(["a mount namespace"] if self.roots else []),
@@ -52,6 +70,7 @@ class Closed:
 
 
 _closed = Closed()
+_keeper: Doorkeeper | None = None
 
 
 def is_shut() -> bool:
@@ -59,21 +78,28 @@ def is_shut() -> bool:
     return _closed.shut
 
 
-def leave_network() -> Closed:
-    """Go into a network of this process's own, and of all that comes of it, where nothing can be reached. Only once."""
+def leave_network(*, children: bool = False) -> Closed:
+    """Go into a network of this process's own, and of all that comes of it, where nothing can be reached. Only once.
+
+    With `children` into a namespace of processes too, whose first one has to be started next.
+    """
     if not _closed.network:
         try:
-            namespaces.leave_network()
+            namespaces.leave_network(children)
         except OSError as error:
             _note("network namespace", error)
         else:
             _closed.network = True
+            _closed.processes = children
     return _closed
 
 
 def make_roots(names: Iterable[str], stay: Iterable[str]) -> dict[str, str]:
-    """Make roots for hosts (`roots.make_roots`) in a process that is closed then; none where the system forbids it."""
-    leave_network()
+    """Make roots for hosts (`roots.make_roots`); none where the system forbids it.
+
+    The process is to be closed next, with children and a doorkeeper.
+    """
+    leave_network(children=True)
     try:
         _closed.roots = roots.make_roots(names, stay)
     except OSError as error:
@@ -87,16 +113,19 @@ def enter_root(name: str) -> None:
         roots.enter_root(_closed.roots.get(name))
 
 
-def close_network(*, children: bool = False) -> Closed:
+def close_network(*, children: bool = False, notice: Notice | None = None) -> Closed:
     """Close this process for good, as far as the system lets it. Only once.
 
     The process is to have one thread yet. With `children` it may have child processes, which are as closed, and which
-    it has to end when it ends (`descendants.end_descendants`).
+    it has to end when it ends (`end_children`). With `notice` a doorkeeper calls that, in a process of
+    its own, and this one has no threads later if it has `children`.
     """
     if _closed.calls:
         return _closed
-    leave_network()
+    leave_network(children=children and notice is not None)
     descriptors.close_inherited()
+    if notice is not None:
+        _start_keeper(notice)
     machine = architecture()
     try:
         if children:
@@ -109,16 +138,65 @@ def close_network(*, children: bool = False) -> Closed:
         _note("system calls", OSError(0, "their numbers are not known on this machine"))
         return _closed
     try:
-        _closed.landlock = landlock.restrict(machine, children, map(roots.temporary_of, _closed.roots.values()))
+        _closed.landlock = landlock.restrict(machine, map(roots.temporary_of, _closed.roots.values()))
     except OSError as error:
         _note("Landlock", error)
+    _ask_for_sockets(machine)
     try:
-        filtering.refuse_calls(machine, children, bool(_closed.roots))
+        filtering.refuse_calls(machine, children, _closed.asks, bool(_closed.roots))
     except OSError as error:
         _note("seccomp", error)
     else:
         _closed.calls = True
     return _closed
+
+
+def close_child(name: str) -> None:
+    """Close a process that was forked from one that may be closed, for something called `name`, with what comes of it.
+
+    It may have child processes. It signals these alone, and is their parent when they lose theirs.
+    """
+    unbound_memory()
+    machine = architecture()
+    try:
+        if not _closed.calls:
+            close_network(children=True)
+            return
+        descendants.adopt_orphans()
+        if machine is not None and _closed.landlock:
+            landlock.restrict_signals(machine)
+    except OSError as error:
+        _note("Landlock", error)
+    finally:
+        if _keeper is not None:
+            _keeper.introduce(name)
+
+
+def end_children() -> None:
+    """End all processes that come of this one, which is closed with children, and wait until they have."""
+    descendants.end_descendants(0 if _keeper is None else _keeper.pid)
+    if _keeper is not None:
+        _keeper.end()
+
+
+def _start_keeper(notice: Notice) -> None:
+    global _keeper
+    try:
+        _keeper = Doorkeeper(notice)
+    except OSError as error:
+        _note("doorkeeper", error)
+
+
+def _ask_for_sockets(machine: Architecture) -> None:
+    if _keeper is None:
+        return
+    listener = None
+    try:
+        listener = filtering.ask_for_sockets(machine)
+        _closed.asks = True
+    except OSError:  # then nobody says who has asked
+        pass
+    _keeper.listen(listener)
 
 
 def _note(what: str, error: OSError) -> None:

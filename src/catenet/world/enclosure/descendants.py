@@ -11,12 +11,14 @@ from typing import Final
 
 from catenet.world.enclosure.kernel import prctl
 
-__all__ = ["OF_TERMINALS", "adopt_orphans", "end_descendants", "end_with", "ignore"]
+__all__ = ["OF_TERMINALS", "adopt_orphans", "end_below", "end_descendants", "end_with", "ignore"]
 
 PR_SET_PDEATHSIG: Final = 1
 OF_TERMINALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 """What goes to all processes of a run, from a terminal or whoever stops it."""
 PR_SET_CHILD_SUBREAPER: Final = 36
+ELSEWHERE: Final = 0
+"""What getppid(2) says of a parent in another namespace of processes."""
 ROUNDS: Final = 100
 """So often is looked for others, as they may start more until they are dead."""
 
@@ -31,7 +33,7 @@ def end_with(parent: int) -> None:
     It ends at once if `parent`, the process of that thread, is gone already.
     """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if _getppid() != parent:
+    if _getppid() not in (parent, ELSEWHERE):
         _exit(1)
 
 
@@ -46,22 +48,39 @@ def adopt_orphans() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_descendants() -> None:
-    """Kill all processes that come of this one. Only for one that `adopt_orphans`: otherwise some are not found."""
+def end_descendants(spared: int = 0) -> None:
+    """Kill all processes that come of this one, but a child. Only for who adopts orphans: else some are not found."""
     for _ in range(ROUNDS):
-        children = list(_children(_getpid()))
-        if not children:
+        children = [child for child in _children(_getpid()) if child != spared]
+        below = [pid for child in [*children, spared] for pid in _below(child)]
+        if not children and not below:
             return
-        for pid in [*children, *(below for child in children for below in _below(child))]:
-            try:
-                _kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
+        for pid in [*children, *below]:
+            _end(pid)
         for pid in children:
             try:
                 _waitpid(pid, 0)
             except OSError:
                 continue
+
+
+def end_below(pid: int) -> None:
+    """Kill all processes that come of one, which adopts orphans, but not itself."""
+    ended: set[int] = set()
+    for _ in range(ROUNDS):
+        below = set(_below(pid)) - ended
+        if not below:
+            return
+        ended |= below
+        for each in below:
+            _end(each)
+
+
+def _end(pid: int) -> None:
+    try:
+        _kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
 
 
 def _below(pid: int) -> Iterator[int]:

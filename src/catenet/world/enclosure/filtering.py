@@ -18,7 +18,7 @@ from typing import Final
 from catenet.world.enclosure import bpf
 from catenet.world.enclosure.kernel import Architecture, prctl, system_call
 
-__all__ = ["refuse_calls", "refuse_roots"]
+__all__ = ["ask_for_sockets", "refusal_of", "refuse_calls", "refuse_roots"]
 
 OFF_NETWORK: Final = bpf.refused(errno.ENONET)
 """Libraries print the text of an error, and this one's is "Machine is not on the network"."""
@@ -61,16 +61,45 @@ SET_OWNER: Final = (8, 15)
 SECCOMP_SET_MODE_FILTER: Final = 1
 ALL_THREADS, NO_SLOWER = 1, 4
 """SECCOMP_FILTER_FLAG_TSYNC; SECCOMP_FILTER_FLAG_SPEC_ALLOW, without which older kernels slow all code of a process."""
+LISTEN: Final = 8 | 16 | 32
+"""NEW_LISTENER; TSYNC_ESRCH, for a thread in the way is an error; WAIT_KILLABLE_RECV, so that signals wait."""
 PR_SET_SECCOMP: Final = 22
 
 
-def refuse_calls(machine: Architecture, children: bool, roots: bool) -> None:
+def refusal_of(family: int) -> int:
+    """The error with which a socket of a family is refused."""
+    return errno.EACCES if family == socket.AF_UNIX else errno.ENONET
+
+
+def ask_for_sockets(machine: Architecture) -> int:
+    """Have another process answer whoever makes a socket from now on; return the descriptor by which it is asked.
+
+    Raises OSError where the kernel does not know that (before 5.19), or somebody is asked already. Needs
+    `no_new_privs`. `refuse_calls` comes after it. As long as nobody has the descriptor, the call is unknown (ENOSYS).
+    """
+    # The C library asks the kernel for addresses before it looks for names: that says nothing.
+    rule = [*bpf.unless(0, (socket.AF_NETLINK,), OFF_NETWORK)[:-1], bpf.answer(bpf.ASK)]
+    program = _Program(bpf.assemble(machine, [("socket", rule)]))
+    number = machine.numbers["seccomp"]
+    return system_call(number, SECCOMP_SET_MODE_FILTER, ALL_THREADS | NO_SLOWER | LISTEN, program.header)
+
+
+class _Program:
+    """A filter in memory, and what the kernel is told of it (struct sock_fprog)."""
+
+    def __init__(self, code: bytes) -> None:
+        self._memory = ctypes.create_string_buffer(code, len(code))
+        fields = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(self._memory))
+        self.header = ctypes.create_string_buffer(fields, 16)
+
+
+def refuse_calls(machine: Architecture, children: bool, asked: bool = False, roots: bool = False) -> None:
     """Refuse system calls in this process, all of its threads and all that comes of it, for good; OSError.
 
-    Needs `no_new_privs`. Without `children` the process makes no others, and signals none. With `roots` it may go into
-    another root, until `refuse_roots`.
+    Needs `no_new_privs`. Without `children` the process makes no others, and signals none. With `asked` another one
+    answers who makes a socket (`ask_for_sockets`). With `roots` it may go into another root, until `refuse_roots`.
     """
-    rules = [*_always(), *(_family() if children else _alone(os.getpid()))]
+    rules = [*_always(asked), *(_family() if children else _alone(os.getpid()))]
     _install(machine, rules if roots else [*rules, *_each(ROOTS, FORBIDDEN)])
 
 
@@ -80,16 +109,14 @@ def refuse_roots(machine: Architecture) -> None:
 
 
 def _install(machine: Architecture, rules: list[tuple[str, bpf.Rule]]) -> None:
-    program = bpf.assemble(machine, rules)
-    memory = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(memory)), 16)
+    program = _Program(bpf.assemble(machine, rules))
     number = machine.numbers["seccomp"]
     try:
-        thread = system_call(number, SECCOMP_SET_MODE_FILTER, ALL_THREADS | NO_SLOWER, header)
+        thread = system_call(number, SECCOMP_SET_MODE_FILTER, ALL_THREADS | NO_SLOWER, program.header)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL):
             raise
-        prctl(PR_SET_SECCOMP, 2, ctypes.addressof(header))
+        prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program.header))
         return
     if thread:
         raise OSError(errno.EBUSY, f"thread {thread} has a filter of its own")
@@ -106,9 +133,10 @@ def _on_sockets(names: str, refusal: int) -> Iterator[tuple[str, bpf.Rule]]:
         yield name, bpf.only(0, (NO_DESCRIPTOR,), refusal)
 
 
-def _always() -> Iterator[tuple[str, bpf.Rule]]:
+def _always(asked: bool) -> Iterator[tuple[str, bpf.Rule]]:
     """Rules of every closed process."""
-    yield "socket", [*bpf.unless(0, (socket.AF_UNIX,), NO_ACCESS)[:-1], bpf.answer(OFF_NETWORK)]
+    if not asked:
+        yield "socket", [*bpf.unless(0, (socket.AF_UNIX,), NO_ACCESS)[:-1], bpf.answer(OFF_NETWORK)]
     yield from _on_sockets("connect bind listen", OFF_NETWORK)
     # One end of a pair of datagram sockets could send to any path; one of a stream is connected for good.
     yield "socketpair", bpf.only(1, (socket.SOCK_STREAM,), NO_ACCESS, SOCKET_TYPE)

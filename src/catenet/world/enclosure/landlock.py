@@ -16,7 +16,7 @@ from typing import Final
 
 from catenet.world.enclosure.kernel import Architecture, system_call
 
-__all__ = ["restrict"]
+__all__ = ["restrict", "restrict_signals"]
 
 WRITE_FILE: Final = 1 << 1
 MAKE_DEVICES: Final = 1 << 6 | 1 << 11
@@ -27,6 +27,8 @@ OF_FILES: Final = WRITE_FILE | TRUNCATE | DEVICE_CONTROL
 BIND_AND_CONNECT: Final = 3
 ABSTRACT_SOCKETS: Final = 1
 SIGNALS: Final = 2
+SCOPES: Final = 6
+"""The first version that knows these two."""
 
 ASK_VERSION: Final = 1
 BENEATH: Final = 1
@@ -39,22 +41,20 @@ OWN: Final = "/proc/self"
 """A process's own settings and memory are its own affair."""
 
 
-def restrict(machine: Architecture, children: bool, besides: Iterable[str] = ()) -> int:
+def restrict(machine: Architecture, besides: Iterable[str] = ()) -> int:
     """Restrict this thread and all that comes of it, for good; return the kernel's version of Landlock. OSError.
 
-    Needs `no_new_privs`. Without `children` also signals to other processes are refused. `besides` are more folders
-    that may be written.
+    Needs `no_new_privs`. Signals reach what comes of this thread alone. `besides` are more folders that may be written.
     """
     numbers = machine.numbers
-    version = system_call(numbers["landlock_create_ruleset"], None, 0, ASK_VERSION)
+    version = _version(machine)
     files = _rights(version)
     words = [files]
     if version >= 4:
         words.append(BIND_AND_CONNECT)
-    if version >= 6:
-        words.append(ABSTRACT_SOCKETS | (0 if children else SIGNALS))
-    attributes = ctypes.create_string_buffer(struct.pack(f"={len(words)}Q", *words), 8 * len(words))
-    rules = system_call(numbers["landlock_create_ruleset"], attributes, 8 * len(words), 0)
+    if version >= SCOPES:
+        words.append(ABSTRACT_SOCKETS | SIGNALS)
+    rules = _make(machine, words)
     try:
         for path in (*_open_to_writing(), *besides) if files else ():
             with contextlib.suppress(OSError):
@@ -63,6 +63,27 @@ def restrict(machine: Architecture, children: bool, besides: Iterable[str] = ())
     finally:
         os.close(rules)
     return version
+
+
+def restrict_signals(machine: Architecture) -> None:
+    """Have signals reach what comes of this thread alone, though more was allowed before; OSError."""
+    if _version(machine) >= SCOPES:
+        rules = _make(machine, [0, 0, SIGNALS])
+        try:
+            system_call(machine.numbers["landlock_restrict_self"], rules, 0)
+        finally:
+            os.close(rules)
+
+
+def _version(machine: Architecture) -> int:
+    return system_call(machine.numbers["landlock_create_ruleset"], None, 0, ASK_VERSION)
+
+
+def _make(machine: Architecture, words: list[int]) -> int:
+    """A set of rules: rights to files, to ports, scopes."""
+    size = 8 * len(words)
+    attributes = ctypes.create_string_buffer(struct.pack(f"={len(words)}Q", *words), size)
+    return system_call(machine.numbers["landlock_create_ruleset"], attributes, size, 0)
 
 
 def _rights(version: int) -> int:

@@ -13,6 +13,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.printable import say
+from catenet.world.enclosure.closing import close_child
 from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.ending import CHECK_INTERVAL, Ending
 from catenet.world.engine.isolation import messages
@@ -93,6 +94,7 @@ class HostLoop:
         self._queued: deque[tuple[int, float, InOrderPacket | Arrival, bool]] = deque()
         """What may be taken back: number, departure, what it is, whether a partition stops it."""
         self._number = 0
+        close_child(host.name)
         hub.elsewhere = None
         world.trace.gather = None
         world.isolation.become_host()

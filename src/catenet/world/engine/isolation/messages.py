@@ -23,14 +23,15 @@ instants failed. Kinds of items:
   `when`.
 * `RECORDED, port, direction, packet`: what is traced, for taps.
 
-Both ends are the same program on one machine, so neither checks the other but for the size.
+Both ends are the same program on one machine. But a host's process runs others' code, which can write what it likes:
+bytes that are no message are taken for the end of the host.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from catenet.world.engine.children.wire import Wire
+from catenet.world.engine.children.wire import Wire, WireError
 
 __all__ = [
     "ADDRESSES",
@@ -71,16 +72,19 @@ ENDED: Final = 6
 RECORDED: Final = 7
 ADDRESSES: Final = 8
 
+LARGEST: Final = 1 << 30
+"""Bytes of a message."""
+
 Item: TypeAlias = tuple[Any, ...]
 Packet: TypeAlias = tuple[float, int, bytes]
 Parcel: TypeAlias = tuple[int, float, int, bytes, bytes, int, bool]
 
 
 class Channel(Wire):
-    """One end. Raises EOFError when the other end is gone, and ValueError for a message that is too large."""
+    """One end. Raises EOFError when the other end is gone or sends no message, and ValueError for one too large."""
 
     def __init__(self, reader: int, writer: int) -> None:
-        super().__init__(reader, writer=writer)
+        super().__init__(reader, LARGEST, writer)
 
     def say(self, message: Any) -> None:
         """Send a message."""
@@ -91,7 +95,10 @@ class Channel(Wire):
 
     def hear(self) -> Any:
         """Wait for the next message."""
-        message = self.receive()
+        try:
+            message = self.receive()
+        except (BlockingIOError, MemoryError, WireError):  # it does not wait any more for one that has ended
+            raise EOFError from None
         if message is None:
             raise EOFError
         return message[0]
