@@ -28,30 +28,10 @@ async def asyncio_subprocess() -> None:
     await asyncio.create_subprocess_exec("true")
 
 
-def uvloop_run() -> None:
+def uvloop_class() -> None:
     import uvloop
 
-    async def nothing() -> None:
-        """Never runs."""
-
-    coroutine = nothing()
-    try:
-        uvloop.run(coroutine)
-    finally:
-        coroutine.close()
-
-
-def uvloop_policy() -> None:
-    import uvloop
-
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.new_event_loop()
-
-
-def uvloop_loop() -> None:
-    import uvloop
-
-    uvloop.new_event_loop()
+    uvloop.Loop()
 
 
 def grpc_channel() -> None:
@@ -76,9 +56,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "multiprocessing.process.BaseProcess.start": lambda: multiprocessing.get_context("spawn").Process().start(),
     "multiprocessing.Pool": lambda: multiprocessing.Pool(1),
     "concurrent.futures.process.ProcessPoolExecutor": lambda: concurrent.futures.ProcessPoolExecutor(1),
-    "uvloop.run": uvloop_run,
-    "uvloop.new_event_loop": uvloop_loop,
-    "uvloop.EventLoopPolicy": uvloop_policy,
+    "uvloop.Loop": uvloop_class,
     "grpc._channel.Channel": grpc_channel,
     "grpc._server._Server": grpc_server,
 }

@@ -21,7 +21,7 @@ ALONE = ["greenlet-of-nobody", "modules-again"]
 """They spoil the interpreter for others that share it."""
 
 SITUATIONS = ["here", *(pytest.param(name, marks=pytest.mark.root) for name in ("nobody", "container"))]
-WITH_CHILDREN = {"fork", "fork-exec", "multiprocessing-helper", "asyncio-program", "cffi"}
+WITH_CHILDREN = {"fork", "fork-exec", "multiprocessing-helper", "asyncio-program", "cffi", "posix-spawn"}
 """Ways that are open on a host with a process of its own: they come to a child of that process."""
 
 

@@ -141,7 +141,8 @@ def close_network(*, children: bool = False, notice: Notice | None = None) -> Cl
         _closed.landlock = landlock.restrict(machine, map(roots.temporary_of, _closed.roots.values()))
     except OSError as error:
         _note("Landlock", error)
-    _ask_for_sockets(machine)
+    if notice is not None:
+        _ask_for_sockets(machine)
     try:
         filtering.refuse_calls(machine, children, _closed.asks, bool(_closed.roots))
     except OSError as error:

@@ -10,6 +10,7 @@ import types
 from typing import Any, Final
 
 from catenet.world.patches import (
+    accelerators,
     clocks,
     credentials,
     databases,
@@ -69,6 +70,7 @@ APPLY: Final = (
     limits.apply,
     terminals.apply,
     interfaces.apply,
+    accelerators.apply,
     libraries.apply,
     refusals.apply,
 )

@@ -5,12 +5,10 @@
   `platform` asks so about the processor; where no process can be started, it does not know.
 * asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
   collected: nobody could have retrieved it, and the program was not at fault.
-* uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import types
@@ -80,18 +78,6 @@ def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
     patcher.attribute(cls, "_write", os.write)
 
 
-def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
-    """Patch `auto_loop_factory` (in older versions `auto_loop_setup`) of `uvicorn.loops.auto`."""
-
-    def choose(name: str) -> Any:
-        def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:
-            plain = importlib.import_module("uvicorn.loops.asyncio")
-            return getattr(plain, name)(*args, **kwargs)
-
-        return simulated
-
-    patcher.function(module, "auto_loop_factory", choose("asyncio_loop_factory"))
-    patcher.function(module, "auto_loop_setup", choose("asyncio_setup"))
 
 
 def _is_no_kill(record: logging.LogRecord) -> bool:
@@ -103,7 +89,6 @@ def apply(patcher: Patcher) -> None:
     """Patch these libraries now or when they are loaded."""
     for name in ("asyncio", "concurrent.futures"):
         logging.getLogger(name).addFilter(_is_no_kill)
-    patcher.on_import("uvicorn.loops.auto", _patch_uvicorn, again=True)
     patcher.on_import("ctypes.util", _patch_ctypes)
     patcher.on_import("platform", _patch_platform)
     patcher.on_import("multiprocessing.connection", _patch_connections)

