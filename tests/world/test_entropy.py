@@ -52,6 +52,44 @@ def test_directories_are_listed_in_the_order_of_names(tmp_path: Path) -> None:
     assert seen(program)
 
 
+def test_files_have_the_same_numbers(tmp_path: Path) -> None:
+    """By whatever way a program asks, and whatever the file system gave."""
+
+    def program() -> list[int]:
+        first, second = tmp_path / "first", tmp_path / "second"
+        with first.open() as file:
+            numbers = [first.stat().st_ino, os.fstat(file.fileno()).st_ino]
+        os.link(first, tmp_path / "third")
+        with os.scandir(tmp_path) as entries:
+            numbers += [number for entry in entries for number in (entry.inode(), entry.stat().st_ino)]
+        assert numbers == [numbers[0]] * 4 + [second.stat().st_ino] * 2 + [numbers[0]] * 2
+        assert numbers[0] != second.lstat().st_ino
+        assert os.path.samefile(first, tmp_path / "third") and not os.path.samefile(first, second)
+        return numbers
+
+    found = []
+    for names in (("first", "second"), ("second", "between", "first")):
+        for name in names:
+            (tmp_path / name).touch()
+        (tmp_path / "between").unlink(missing_ok=True)
+        found.append(seen(program))
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+    assert found[0] == found[1]
+
+
+def test_psutil_finds_the_programs_own_process() -> None:
+    psutil = pytest.importorskip("psutil")
+
+    def program() -> tuple[int, bool]:
+        process = psutil.Process()
+        assert process.memory_info().rss > 0 and process.is_running() and process.cpu_affinity()
+        return process.pid, process == psutil.Process(os.getpid())
+
+    number, same = seen(program)  # type: ignore[misc]
+    assert same and number != os.getpid()
+
+
 def test_processors_and_load_are_every_hosts() -> None:
     def program() -> object:
         import multiprocessing

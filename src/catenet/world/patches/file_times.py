@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
 from catenet.world.engine.wallclock import SECOND
+from catenet.world.patches.file_numbers import number_of
 from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
@@ -140,17 +141,22 @@ def stamping(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _shown(process: Process, status: os.stat_result) -> os.stat_result:
-    """The status of a file as a program sees it: nothing of it is later than now."""
-    now = process.host.wall.nanoseconds()
-    if max(status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns) <= now or process.world.is_real:
+    """The status of a file as a program sees it: nothing of it is later than now, and its number is the host's."""
+    if process.world.is_real:
         return status
-    modified = status.st_mtime_ns if status.st_mtime_ns <= now else min(round(process.world.epoch * SECOND), now)
-    accessed = status.st_atime_ns if status.st_atime_ns <= now else modified
-    changed = status.st_ctime_ns if status.st_ctime_ns <= now else modified
+    now = process.host.wall.nanoseconds()
+    number = number_of(process.host, status)
+    modified, changed, accessed = status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns
+    if max(modified, changed, accessed) > now:
+        modified = modified if modified <= now else min(round(process.world.epoch * SECOND), now)
+        accessed = accessed if accessed <= now else modified
+        changed = changed if changed <= now else modified
+    elif number == status.st_ino:
+        return status
     times = {"st_atime": accessed, "st_mtime": modified, "st_ctime": changed}
     more = {name: getattr(status, name) for name in ("st_blksize", "st_blocks", "st_rdev")}
     return os.stat_result(
-        (*status[:7], *(value // SECOND for value in times.values())),
+        (status.st_mode, number, *status[2:7], *(value // SECOND for value in times.values())),
         {
             **more,
             **{name: value / SECOND for name, value in times.items()},
