@@ -74,6 +74,7 @@ long: $(VENV)/.dev
 	$(BIN)/python -m tests.world.random_orders 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_isolated 1 300 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.pairs 1 56 --jobs $(LONG_JOBS) --table docs/long.md
+	$(BIN)/python -m tests.world.strangers --install --jobs $(LONG_JOBS) --table docs/compatibility.md
 	$(BIN)/python -m tests.ssdp.random_worlds 1 200 --jobs $(LONG_JOBS) --table docs/long.md
 	CATENET_LONG=1 $(BIN)/python -m pytest -q tests/cli/transfer/test_large.py
 

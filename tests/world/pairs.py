@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from tests.long_runs import run_many
 
-__all__ = ["FEW", "PAIRS", "Pair", "run_pairs"]
+__all__ = ["FEW", "PAIRS", "Pair", "run_pairs", "surroundings"]
 
 PROGRAMS: Final = Path(__file__).parent / "programs"
 SERVERS: Final = ("aiohttp", "uvicorn", "hypercorn", "waitress", "werkzeug", "flask", "starlette", "fastapi", "django")
@@ -53,10 +53,10 @@ FEW: Final = (
 
 def run_pairs(pairs: Sequence[Pair], folder: Path) -> list[str]:
     """Run some pairs in one world three times, and return the trace of each run. Raises AssertionError."""
-    return [_trace(pairs, place, surroundings) for place, surroundings in _surroundings(folder)]
+    return [_trace(pairs, place, surroundings) for place, surroundings in surroundings(folder)]
 
 
-def _surroundings(folder: Path) -> Iterator[tuple[Path, dict[str, object]]]:
+def surroundings(folder: Path) -> Iterator[tuple[Path, dict[str, object]]]:
     """Three places and what `subprocess.run` makes a different run of: environment, user, processor."""
     base = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     yield folder / "here", {"env": base}
