@@ -90,7 +90,7 @@ def install() -> None:
         apply(_patcher)
     _patcher.rebind()
     _patcher.add_finders(PrivateFinder)
-    _patcher.patch_new_builtin_modules()
+    _patcher.patch_new_c_modules()
 
 
 def uninstall() -> None:

@@ -5,16 +5,19 @@
   `platform` asks so about the processor; where no process can be started, it does not know.
 * asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
   collected: nobody could have retrieved it, and the program was not at fault.
+* eventlet asks the machine's name servers by itself when dnspython is installed; on a host that has none, names come
+  from the host's table, as they do without.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import types
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.enclosure.linker import find_library
 from catenet.world.engine.current import current
@@ -78,6 +81,21 @@ def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
     patcher.attribute(cls, "_write", os.write)
 
 
+NAMES: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo")
+
+
+def _patch_eventlet(patcher: Patcher, module: types.ModuleType, plain: dict[str, Callable[..., Any]]) -> None:
+    """The functions of `eventlet.support.greendns` that stand for those of `socket`, which are `plain`."""
+
+    def choose(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:
+            ask = plain[name] if process.host.kernel.name_service is None else original
+            return ask(*args, **kwargs)
+
+        return simulated
+
+    for name in plain:
+        patcher.function(module, name, choose(name, getattr(module, name)))
 
 
 def _is_no_kill(record: logging.LogRecord) -> bool:
@@ -89,6 +107,8 @@ def apply(patcher: Patcher) -> None:
     """Patch these libraries now or when they are loaded."""
     for name in ("asyncio", "concurrent.futures"):
         logging.getLogger(name).addFilter(_is_no_kill)
+    plain = {name: getattr(socket, name) for name in NAMES}  # eventlet may put its own in their places
+    patcher.on_import("eventlet.support.greendns", partial(_patch_eventlet, plain=plain), again=True)
     patcher.on_import("ctypes.util", _patch_ctypes)
     patcher.on_import("platform", _patch_platform)
     patcher.on_import("multiprocessing.connection", _patch_connections)

@@ -212,18 +212,30 @@ class Patcher:
         self._undo.append(functools.partial(sys.meta_path.__setitem__, slice(None), list(sys.meta_path)))
         sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self._lasting, self)]
 
-    def patch_new_builtin_modules(self) -> None:
-        """Let further copies of built-in modules (`import time` after `del sys.modules["time"]`) have our functions."""
-        create = _imp.create_builtin
+    def patch_new_c_modules(self) -> None:
+        """Let further copies of modules in C (`import select` after `del sys.modules["select"]`) have our functions.
+
+        Some are built in, others are files, and which depends on how the interpreter was built.
+        """
+        create, execute = _imp.create_builtin, _imp.exec_dynamic
 
         def create_builtin(spec: importlib.machinery.ModuleSpec, /) -> types.ModuleType:
             module = create(spec)
-            for owner, name in self._originals:
-                if owner == spec.name:
-                    setattr(module, name, getattr(self._modules[owner], name))
+            self._patch_copy(module, spec.name)
             return module
 
+        def exec_dynamic(module: types.ModuleType, /) -> int:
+            status = execute(module)
+            self._patch_copy(module, module.__name__)
+            return status
+
         self.attribute(_imp, "create_builtin", create_builtin)
+        self.attribute(_imp, "exec_dynamic", exec_dynamic)
+
+    def _patch_copy(self, module: types.ModuleType, full_name: str) -> None:
+        for owner, name in self._originals:
+            if owner == full_name and module is not self._modules[owner]:
+                setattr(module, name, getattr(self._modules[owner], name))
 
     def on_restore(self, action: Callable[[], object]) -> None:
         """Call `action` when everything is restored."""

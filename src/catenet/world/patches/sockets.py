@@ -14,6 +14,8 @@ from __future__ import annotations
 import _socket
 import errno
 import socket
+import types
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -117,11 +119,41 @@ def _closed(slot: Any) -> property:
     return property(get, put)
 
 
+class _Elsewhere:
+    """The `Socket`s of objects whose class has no slot for one yet, or never: data descriptor of the C type.
+
+    Other classes than `socket.socket` come of a copy of its module (eventlet executes one), and get their slot with
+    their first object; of the rest those are found by `id` that can be referred to weakly (gevent makes such).
+    """
+
+    def __init__(self, patcher: Patcher) -> None:
+        self._patcher = patcher
+        self._found: dict[int, tuple[Socket, weakref.ref[Any]]] = {}
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        entry = self._found.get(id(instance))
+        return None if entry is None else entry[0]
+
+    def __set__(self, instance: Any, value: Socket) -> None:
+        for cls in type(instance).__mro__:
+            slot = vars(cls).get("_closed")
+            if isinstance(slot, types.MemberDescriptorType):
+                _give_slot(self._patcher, cls, slot)
+                setattr(instance, SLOT, value)
+                return
+        key = id(instance)
+        self._found[key] = value, weakref.ref(instance, lambda _: self._found.pop(key, None))
+
+
+def _give_slot(patcher: Patcher, cls: Any, slot: Any) -> None:
+    """Let objects of a class that is made as `socket.socket` hold a `Socket`."""
+    patcher.attribute(cls, SLOT, slot)
+    patcher.attribute(cls, "_closed", _closed(slot))
+
+
 def _apply_class(patcher: Patcher) -> None:
-    slot = vars(socket.socket)["_closed"]
-    patcher.member(_socket.socket, SLOT, None)  # what the C type makes by itself has no slots
-    patcher.attribute(socket.socket, SLOT, slot)
-    patcher.attribute(socket.socket, "_closed", _closed(slot))
+    patcher.member(_socket.socket, SLOT, _Elsewhere(patcher))
+    _give_slot(patcher, socket.socket, vars(socket.socket)["_closed"])
     c_type = vars(_socket.socket)
     for name in METHODS.split():
         inner = "_accept" if name == "accept" else name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.world.patches.table.row import REFUSED, REPLACED, Row
+from catenet.world.patches.table.row import OWN_PROCESS, REFUSED, REPLACED, Row
 
 __all__ = ["ROWS"]
 
@@ -13,7 +13,7 @@ PYTHON_CLIENT: Final = "use urllib, requests or httpx"
 PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
 PYTHON_SERVER: Final = "use a server written in Python (such as uvicorn, hypercorn, catenet serve asgi)"
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
-THREADS: Final = "use threads: they are greenlets here"
+NO_LIBEV: Final = "its loop waits in C (libev, libuv); use threads, which are greenlets here, or eventlet"
 
 ROWS: Final = (
     Row("uvloop", REFUSED, "use uvloop.new_event_loop, which makes asyncio's own here", "Loop.__init__"),
@@ -41,7 +41,7 @@ ROWS: Final = (
     Row("_tkinter", REFUSED, "hosts have no display; use sockets for what Tcl would do", "create"),
     Row("zmq.sugar.context", REFUSED, "use sockets or asyncio streams", "Context.__init__"),
     Row("granian.server.common", REFUSED, PYTHON_SERVER, "AbstractServer.__init__"),
-    Row("gevent.monkey", REFUSED, THREADS, "patch_all patch_socket"),
-    Row("gevent.hub", REFUSED, THREADS, "Hub.__init__"),
-    Row("eventlet", REFUSED, THREADS, "monkey_patch"),
+    Row("gevent.monkey", REFUSED, NO_LIBEV, "patch_all patch_socket"),
+    Row("gevent.hub", REFUSED, NO_LIBEV, "Hub.__init__"),
+    Row("eventlet", REFUSED, OWN_PROCESS, "monkey_patch"),
 )

@@ -28,7 +28,7 @@ ROWS: Final = (
         setdefaulttimeout sethostname socketpair""",
     ),
     Row("socket", IN_PLACE, "makes simulated sockets", "socket"),
-    Row("socket", REFUSED_WITHIN, "use socket.socket", "SocketType"),
+    Row("socket", REFUSED_WITHIN, "its methods are those of sockets; to make one use socket.socket", "SocketType"),
     Row(
         "socket",
         HARMLESS,
