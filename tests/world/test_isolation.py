@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from tests.world import random_orders
 from tests.world.random_isolated import HOSTS, compared, some
 
+from catenet.link.properties import LinkProperties
 from catenet.world import World
 from catenet.world.engine.errors import DeadlockError, ProcessFailed
 from catenet.world.engine.isolation.messages import Channel
@@ -114,6 +117,47 @@ def accidents(world: World) -> None:
 
 def test_accidents_are_the_same_apart() -> None:
     assert outcome(accidents, "process") == outcome(accidents, "shared")
+
+
+PASS_ON = """
+import random, socket, sys, time
+own, *others = sys.argv[1:]
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    one.bind(("", 9))
+    chance, end = random.Random(own), time.monotonic() + 1
+    while time.monotonic() < end:
+        one.settimeout(chance.uniform(0.001, 0.1))
+        try:
+            message, sender = one.recvfrom(100)
+        except TimeoutError:
+            one.sendto(own.encode(), (chance.choice(others), 9))
+        else:
+            print(message, sender, f"{time.monotonic():.9f}")
+            if len(message) < 4:
+                one.sendto(message + own.encode(), (chance.choice(others), 9))
+"""
+
+
+def joined(seed: int) -> Callable[[World], None]:
+    """Hosts that pass messages on, by networks and by links of their own, of which either may be the shorter way."""
+
+    def prepare(world: World) -> None:
+        chance, names = random.Random(seed), ("a", "b", "c", "d")
+        for name in names:
+            world.host(name, link=LinkProperties(latency=chance.choice((0.0, 0.002, 0.03))))
+        for one, other in combinations(names, 2):
+            if chance.random() < 0.5:
+                world.link(one, other, latency=chance.choice((0.0, 0.001, 0.05)))
+        for name in names:
+            world.host(name).run(["-c", PASS_ON, name, *(each for each in names if each != name)])
+
+    return prepare
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_hosts_run_ahead_as_far_as_the_shortest_way_allows(seed: int) -> None:
+    found = outcome(joined(seed), "process")
+    assert found == outcome(joined(seed), "shared") and len(found[1]) > 20
 
 
 def test_a_function_and_a_command_line_in_one_world() -> None:

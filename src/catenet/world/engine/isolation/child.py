@@ -197,12 +197,13 @@ class HostLoop:
     def _run(self, until: float) -> Item:
         hub = self._hub
         between, hub.barriers = hub.barriers, []  # they are done when all do them
-        hub.run(until, idle=False)
+        more = hub.run(until, idle=False)
         for each in hub.barriers:
             heappush(between, each)
         hub.barriers = between
         due = hub.next_due()
-        return self._told(due, hub.now if due <= until else None)
+        stopped = due <= until or (more and hub.now < until)  # at the end of its last program
+        return self._told(due, hub.now if stopped else None)
 
     def _due(self) -> float:
         """When there is something to do."""

@@ -53,6 +53,8 @@ class Coordinator(Elsewhere):
         """When the last of the packets arrives that were given to hosts."""
         self._pressing = False
         """Whether something came to a host at this instant, or is asked of it."""
+        self._ended = -NEVER
+        """When the last program ends, of those of which that is known."""
         self._stops = -NEVER
         """The time up to which no host could run ahead when that was tried last."""
         self._event = Happenings(self)
@@ -123,7 +125,11 @@ class Coordinator(Elsewhere):
         asking = [host.name for host in self._world.hosts.values() if host.asking is not None]
         self._distances = Distances(self._world.topology, asking)
         for party in self._parties:
-            party.up, party.down, party.echoes = self._distances.of_host[party.host.name]
+            name = party.host.name
+            party.up, party.network_down, party.echoes = self._distances.of_host[name]
+            joined = self._distances.joined.get(name, {})
+            party.down = 0.0 if joined else party.network_down
+            party.joined = [(each, joined[each.host.name]) for each in self._parties if each.host.name in joined]
 
     # The hub asks.
 
@@ -174,7 +180,8 @@ class Coordinator(Elsewhere):
         here = self._look(parties)
         cap = min(hub.barriers[0][0] if hub.barriers else NEVER, math.nextafter(limit, math.inf))
         requests: list[tuple[Party, Item]] = []
-        for party, bound in zip(parties, bounds(parties, self._distances, here, cap), strict=True):
+        ended = self._ended if self._ended > hub.now else NEVER
+        for party, bound in zip(parties, bounds(parties, self._distances, here, cap, ended), strict=True):
             if party.event < bound:
                 given = self._give(party, bound)
                 party.given, party.reached = max(party.given, bound), bound
@@ -335,6 +342,8 @@ class Coordinator(Elsewhere):
     def _take(self, party: Party, items: list[Item]) -> None:
         done, rank = self._done, party.rank
         for item in items:
+            if item[1] == messages.ENDED and item[0] > self._ended:
+                self._ended = item[0]
             self._count += 1
             heappush(done, (item[0], rank, self._count, item))
             self._stop_at(item[0])
@@ -516,7 +525,7 @@ class Coordinator(Elsewhere):
     def _forget(self, party: Party) -> None:
         """Note that a host's process is gone; what arrives there are events of the world's hub again."""
         party.child = None
-        party.next = NEVER
+        party.next = party.event = NEVER
         party.fresh.clear()
         party.news.clear()
         for when, sequence, _, arrival in party.coming:

@@ -1,11 +1,13 @@
 """How far each host may run ahead of the others: nothing that is not known yet can reach it before.
 
-A packet that host a sends at t reaches host b at t + up(a) + down(b) at the earliest, whatever is between them, where
-`up` and `down` are the least latencies of their links. What goes on at the downward links, and in hosts that the
-world's own process runs, reaches b at down(b) after the next of these events at the earliest.
+A packet that host a sends at t by a network reaches host b at t + up(a) + down(b) at the earliest, whatever is between
+them, where `up` and `down` are the least latencies of their links; by a link of their own, after the latency of that.
+What goes on at the downward links, and in hosts that the world's own process runs, reaches b at down(b) after the next
+of these events at the earliest. A host that has nothing to do may answer what comes to it: nothing that is not known
+yet comes to any of them before `unknown`.
 
-What a host has got for addresses from its network all know at up(a) after that (`configuring.Asking`), wherever they
-are: names and switches tell it without a packet.
+What a host has got for addresses from its network all know after the least latency from it (`configuring.Asking`),
+wherever they are: names and switches tell it without a packet.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from math import inf, nextafter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from catenet.link.simulated import SimulatedLink
     from catenet.world.engine.isolation.party import Party
     from catenet.world.network.topology import Topology
 
@@ -31,40 +34,58 @@ class Distances:
     def __init__(self, topology: Topology, asking: Collection[str] = ()) -> None:
         """`asking` are hosts that get addresses from their networks."""
         self.of_host: dict[str, tuple[float, float, bool]] = {}
-        self.turn = inf
-        """The least time from a packet's way up to the switch until one that answers it is there."""
+        """By networks: up, down, and whether a host has several links."""
+        self.joined: dict[str, dict[str, float]] = {}
+        """For each host, the latency of the links of their own from others to it."""
         for name in {port.host for port in topology.ports}:
-            up, down = topology.least_delay(name), topology.least_delay_down(name)
-            self.of_host[name] = up, down, len(topology.ports_of(name)) > 1
-            self.turn = min(self.turn, up + down)
-        self.tell = min([self.of_host[name][0] for name in asking], default=inf)
+            ports = topology.ports_of(name)
+            up, down = min(_upward(port.up) for port in ports), min(_least(port.down) for port in ports)
+            self.of_host[name] = up, down, len(ports) > 1
+        for (sender, receiver), link in topology.dedicated.items():
+            self.joined.setdefault(receiver, {})[sender] = _upward(link)
+        self.up = min((up for up, _, _ in self.of_host.values()), default=inf)
+        self.down = min((down for _, down, _ in self.of_host.values()), default=inf)
+        """The least of all."""
+        self.delays = {name: topology.least_delay(name) for name in asking}
+        self.tell = min(self.delays.values(), default=inf)
         """The least time from when a host has other addresses until all know."""
-        self.hear_and_tell = min([sum(self.of_host[name][:2]) for name in asking], default=inf)
-        """The least time from when a packet is on its way down to a host until all know of addresses that it brings."""
 
 
-def bounds(parties: Sequence[Party], distances: Distances, here: float, cap: float) -> list[float]:
+def _upward(link: SimulatedLink) -> float:
+    return _least(link) if link.pure else 0.0
+
+
+def _least(link: SimulatedLink) -> float:
+    return max(0.0, link.properties.latency - link.properties.jitter)
+
+
+def bounds(parties: Sequence[Party], distances: Distances, here: float, cap: float, ended: float) -> list[float]:
     """Time before which each party may do all that it has to do.
 
     `here` is when something happens in the world's process next, other than the arrival of a packet at a party; `cap`
-    is a time that nobody passes. A party that is not waited for does not pass those that are: then nobody has passed
-    the end of the run.
+    is a time that nobody passes. A party that is not waited for does not pass those that are, or without any `ended`,
+    when the last program ends: then nobody has passed the end of the run.
     """
     first, second, leader = inf, inf, -1
+    unknown = inf
     for index, party in enumerate(parties):
         reach = party.event + party.up
         if reach < first:
             first, second, leader = reach, first, index
         elif reach < second:
             second = reach
-    end = _earliest_end(parties, first, here)
-    cap = min(cap, _less(_earliest_told(parties, distances, first, here)))
+        unknown = min(unknown, here + party.down)
+        for sender, latency in party.joined:
+            unknown = min(unknown, sender.event + latency)
+    unknown = min(unknown, first + distances.down)
+    end = _earliest_end(parties, unknown, ended)
+    cap = min(cap, _less(_earliest_told(parties, distances, unknown, here)))
     found = []
     for index, party in enumerate(parties):
-        others = first
-        if index == leader and not party.echoes:
-            others = min(second, first + distances.turn)
-        sum_ = min(here, others) + party.down
+        others = second if index == leader and not party.echoes else first
+        sum_ = min(min(others, unknown + distances.up) + party.network_down, here + party.down)
+        for sender, latency in party.joined:
+            sum_ = min(sum_, min(sender.event, unknown) + latency)
         bound = min(cap, _less(sum_), party.flying)
         found.append(bound if party.waited_for else min(bound, end))
     return found
@@ -74,15 +95,14 @@ def _less(when: float) -> float:
     return when - max(SLACK, when * RELATIVE_SLACK) if when < inf else inf
 
 
-def _earliest_told(parties: Sequence[Party], distances: Distances, first: float, here: float) -> float:
+def _earliest_told(parties: Sequence[Party], distances: Distances, unknown: float, here: float) -> float:
     """Time at which all could know of other addresses of a host at the earliest."""
-    if distances.tell == inf:
-        return inf
-    own = min([party.event + party.up for party in parties if party.host.asking is not None], default=inf)
-    return min(own, first + distances.hear_and_tell, here + distances.tell)
+    delays = distances.delays
+    own = min([party.event + delays[party.host.name] for party in parties if party.host.name in delays], default=inf)
+    return min(own, min(unknown, here) + distances.tell)
 
 
-def _earliest_end(parties: Sequence[Party], first: float, here: float) -> float:
+def _earliest_end(parties: Sequence[Party], unknown: float, ended: float) -> float:
     """Time after that at which a run could be over at the earliest."""
-    times = [min(party.event, first + party.down) for party in parties if party.waited_for]
-    return nextafter(min(times), inf) if times else inf
+    times = [min(party.event, unknown) for party in parties if party.waited_for]
+    return nextafter(min(times, default=ended), inf)

@@ -57,8 +57,12 @@ class Party:
         """When it does something next, as far as is known."""
         self.flying = NEVER
         """When something arrives that cannot be given to it yet."""
-        self.up = self.down = 0.0
-        """Least latencies of its links."""
+        self.up = self.network_down = 0.0
+        """Least latencies of its links to networks."""
+        self.down = 0.0
+        """The least latency from what happens in the world's process to it."""
+        self.joined: list[tuple[Party, float]] = []
+        """Parties that have links of their own to it, and the latency of each."""
         self.echoes = False
         """Whether it can send packets to itself over links."""
 
