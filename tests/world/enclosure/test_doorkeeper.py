@@ -88,6 +88,29 @@ def left(folder: Path) -> list[str]:
     return found
 
 
+OWNERS = """
+import os
+found = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if int(name) > 2 and
+         os.path.exists(f"/proc/self/fd/{name}")]
+print("sockets", [text for text in found if text.startswith("socket:")])
+with open("/proc/self/status") as file:
+    parent = next(line.split()[1] for line in file if line.startswith("PPid:"))
+for name in ("oom_score_adj", "mem", "comm"):
+    try:
+        open(f"/proc/{parent}/{name}", "wb")
+        print("OPEN", name)
+    except OSError as error:
+        print(name, error.errno)
+"""
+
+
+def test_a_host_has_nothing_of_the_worlds_process(tmp_path: Path) -> None:
+    run = start(tmp_path, OWNERS)
+    out, err = run.communicate(timeout=240)
+    found = re.findall(r"^one +\| (.*)$", out, re.MULTILINE)
+    assert found == ["sockets []", "oom_score_adj 13", "mem 13", "comm 13"], out + err
+
+
 @pytest.mark.parametrize("isolation", ["process", "shared"])
 def test_the_library_and_the_host_are_named_once(tmp_path: Path, isolation: str) -> None:
     run = start(tmp_path, SOCKET, options=("--isolation", isolation))

@@ -28,8 +28,9 @@ def say_so(complain: Callable[[str], None], host: str | None, caller: Caller) ->
     from catenet.world.patches.refusals import PYTHON_MODULES
     from catenet.world.patches.table import LIBRARIES
 
-    rows = [row for row in LIBRARIES if row.module.partition(".")[0] == caller.package]
-    where = "a host that shares this process" if host is None else host
+    # What they are packed with may have another name: pyzmq, psycopg2_binary.
+    rows = [row for row in LIBRARIES if row.module.partition(".")[0] in caller.package]
+    where = "a program" if host is None else host
     complain(
         f"{where}: {caller.describe()} asked the machine for a socket, and there is no way out of a simulated host; "
         f"{rows[0].note if rows else PYTHON_MODULES}"

@@ -29,7 +29,6 @@ __all__ = [
     "end_children",
     "enter_root",
     "is_shut",
-    "leave_network",
     "make_roots",
 ]
 
@@ -44,6 +43,8 @@ class Closed:
     """Whether what comes of it is in a namespace of processes of its own."""
     asks: bool = False
     """Whether the doorkeeper is asked for sockets."""
+    tried: bool = False
+    """Whether `close_network` has done what it can."""
     calls: bool = False
     """Whether system calls are refused."""
     landlock: int = 0
@@ -120,8 +121,9 @@ def close_network(*, children: bool = False, notice: Notice | None = None) -> Cl
     it has to end when it ends (`end_children`). With `notice` a doorkeeper calls that, in a process of
     its own, and this one has no threads later if it has `children`.
     """
-    if _closed.calls:
+    if _closed.tried:
         return _closed
+    _closed.tried = True
     leave_network(children=children and notice is not None)
     descriptors.close_inherited()
     if notice is not None:
@@ -138,7 +140,7 @@ def close_network(*, children: bool = False, notice: Notice | None = None) -> Cl
         _note("system calls", OSError(0, "their numbers are not known on this machine"))
         return _closed
     try:
-        _closed.landlock = landlock.restrict(machine, map(roots.temporary_of, _closed.roots.values()))
+        _closed.landlock = landlock.restrict(machine, children, map(roots.temporary_of, _closed.roots.values()))
     except OSError as error:
         _note("Landlock", error)
     if notice is not None:
@@ -160,7 +162,7 @@ def close_child(name: str) -> None:
     unbound_memory()
     machine = architecture()
     try:
-        if not _closed.calls:
+        if not _closed.tried:
             close_network(children=True)
             return
         descendants.adopt_orphans()

@@ -42,7 +42,7 @@ MOST_LOOKS: Final = 1000
 """So many calls are looked into, at most: a library that tries for ever is known by then."""
 
 Notice = Callable[[str | None, Caller], None]
-"""Says that a library has asked for a socket, on a host (None: in the process that is closed itself)."""
+"""Says that a library has asked for a socket, on a host (None: of nobody, or of the closed process itself)."""
 
 
 class Doorkeeper:
@@ -84,6 +84,8 @@ class Doorkeeper:
 
     def end(self) -> None:
         """End it, and what is left in its namespace of processes; in the closed process, whose children have ended."""
+        if self._channel is not None:
+            self._channel.close()
         with contextlib.suppress(OSError):
             os.close(self._names)
             os.waitpid(self.pid, 0)
@@ -114,7 +116,7 @@ class _Desk:
         self._notice = notice
         self._names: dict[int, str] = {}
         self._text = b""
-        self._told: set[tuple[str | None, Caller]] = set()
+        self._told: set[tuple[str | None, str]] = set()
         self._looks = 0
 
     def serve(self) -> NoReturn:
@@ -158,12 +160,14 @@ class _Desk:
 
     def _tell(self, number: int, family: int) -> None:
         found = self._find(number)
-        caller = Caller() if found is None else find_caller(*found)
+        if found is None:
+            return  # it is about to end
+        caller = find_caller(*found)
         if family == socket.AF_UNIX and not caller.directly:
             return  # the C library asks a service of its own, and goes on without
-        host = None if found is None else self._host(found[0])
-        if (host, caller) not in self._told:
-            self._told.add((host, caller))
+        host = self._host(found[0])
+        if (host, caller.describe()) not in self._told:
+            self._told.add((host, caller.describe()))
             self._notice(host, caller)
 
     def _find(self, number: int) -> tuple[int, int] | None:

@@ -41,10 +41,12 @@ OWN: Final = "/proc/self"
 """A process's own settings and memory are its own affair."""
 
 
-def restrict(machine: Architecture, besides: Iterable[str] = ()) -> int:
+def restrict(machine: Architecture, children: bool, besides: Iterable[str] = ()) -> int:
     """Restrict this thread and all that comes of it, for good; return the kernel's version of Landlock. OSError.
 
-    Needs `no_new_privs`. Signals reach what comes of this thread alone. `besides` are more folders that may be written.
+    Needs `no_new_privs`. Signals reach what comes of this thread alone. With `children` nobody writes to his own
+    settings in `/proc`: what is allowed would be those of this process, to all of them. `besides` are more folders
+    that may be written.
     """
     numbers = machine.numbers
     version = _version(machine)
@@ -56,7 +58,7 @@ def restrict(machine: Architecture, besides: Iterable[str] = ()) -> int:
         words.append(ABSTRACT_SOCKETS | SIGNALS)
     rules = _make(machine, words)
     try:
-        for path in (*_open_to_writing(), *besides) if files else ():
+        for path in (*_open_to_writing(children), *besides) if files else ():
             with contextlib.suppress(OSError):
                 _allow(numbers["landlock_add_rule"], rules, path, files & ~MAKE_DEVICES)
         system_call(numbers["landlock_restrict_self"], rules, 0)
@@ -96,14 +98,15 @@ def _rights(version: int) -> int:
     return rights | DEVICE_CONTROL if version >= 5 else rights
 
 
-def _open_to_writing() -> Iterator[str]:
+def _open_to_writing(children: bool) -> Iterator[str]:
     """What may be written as ever."""
     for name in os.listdir("/"):
         if name not in CLOSED:
             yield f"/{name}"
     for name in DEVICES:
         yield f"/dev/{name}"
-    yield OWN
+    if not children:
+        yield OWN
     with contextlib.suppress(OSError):
         for entry in os.scandir("/run"):
             if entry.is_dir(follow_symlinks=False) and entry.name not in SERVICES:

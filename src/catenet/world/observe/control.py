@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Control", "ask", "forget", "reserve", "running"]
+__all__ = ["Control", "abandon", "ask", "forget", "reserve", "running"]
 
 ANSWER_TIMEOUT: Final = 5.0
 """Seconds for which the asking process waits for an answer."""
@@ -38,6 +38,17 @@ def control_folder() -> Path:
 
 _reserved: Final[list[tuple[socket.socket, Path]]] = []
 """The socket of the next `Control`, if it is there already."""
+
+
+_listening: Final[set[socket.socket]] = set()
+
+
+def abandon() -> None:
+    """Close the sockets here, in a copy of the process that answers by them: programs may run in it."""
+    for listener in [*_listening, *(listener for listener, _ in _reserved)]:
+        listener.close()
+    _listening.clear()
+    _reserved.clear()
 
 
 def reserve() -> None:
@@ -67,6 +78,7 @@ class Control:
         self._answers = answers
         reserve()
         self._listener, self._path = _reserved.pop()
+        _listening.add(self._listener)
 
     def serve(self) -> None:
         """Answer the questions that wait."""
@@ -86,6 +98,7 @@ class Control:
 
     def close(self) -> None:
         """Stop listening."""
+        _listening.discard(self._listener)
         self._listener.close()
         self._path.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
 from catenet.world.patches.table.row import OWN_PROCESS, REFUSED
 
-__all__ = ["apply", "permitted"]
+__all__ = ["PYTHON_MODULES", "apply", "permitted"]
 
 OWN_CLOCKS: Final = "use time.clock_settime, signal.setitimer or signal.alarm, which set the host's"
 PYTHON_MODULES: Final = (

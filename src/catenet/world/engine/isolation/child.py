@@ -22,6 +22,7 @@ from catenet.world.engine.isolation.state import Baseline, memory_of, owner_of, 
 from catenet.world.engine.stalling import Watch
 from catenet.world.engine.waiting import describe_process
 from catenet.world.network.links import DELIVERY, SECOND_QUEUE, Arrival, ForwardingPath, InOrderPacket, Port
+from catenet.world.observe.control import abandon
 from catenet.world.observe.sockets import sockets_of
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class HostLoop:
         self._queued: deque[tuple[int, float, InOrderPacket | Arrival, bool]] = deque()
         """What may be taken back: number, departure, what it is, whether a partition stops it."""
         self._number = 0
+        abandon()
         close_child(host.name)
         hub.elsewhere = None
         world.trace.gather = None
