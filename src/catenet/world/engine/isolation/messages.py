@@ -90,14 +90,14 @@ class Channel(Wire):
         """Send a message."""
         try:
             self.send((message,))
-        except BrokenPipeError:
+        except OSError:  # also where a program has closed what is not its own
             raise EOFError from None
 
     def hear(self) -> Any:
         """Wait for the next message."""
         try:
             message = self.receive()
-        except (BlockingIOError, MemoryError, WireError):  # it does not wait any more for one that has ended
+        except (OSError, MemoryError, WireError):  # closed, or it does not wait any more for one that has ended
             raise EOFError from None
         if message is None:
             raise EOFError
