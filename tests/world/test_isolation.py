@@ -252,6 +252,23 @@ def test_what_one_program_does_to_its_process_is_nothing_to_others(code: str) ->
     assert statuses["b"] == 0
 
 
+def looks_inside(world: World) -> None:
+    """Programs with a debugger, with questions to a person, and with a tracer."""
+    stop = "import pdb\nx = 41\npdb.Pdb().set_trace()\nprint('after', x)"  # `breakpoint` is pytest's in a test
+    world.host("a").run(["-c", stop], stdin="p x + 1\nx = 7\nc\n")
+    world.host("b").run(["-c", "print('hello', input('name? '))"], stdin="somebody\n")
+    trace = "import sys\nseen = []\nsys.settrace(lambda f, e, a: seen.append((f.f_code.co_name, e)))\ndef f(): pass\n"
+    world.host("c").run(["-c", trace + "f()\nsys.settrace(None)\nprint(seen)"])
+
+
+def test_debuggers_questions_and_tracers_work_apart() -> None:
+    found, lines = outcome(looks_inside, "process")
+    assert (found, lines) == outcome(looks_inside, "shared")
+    texts = [text for _, _, text in lines]
+    assert "(Pdb) 42" in texts and "(Pdb) (Pdb) after 7" in texts
+    assert texts[-2:] == ["name? hello somebody", "[('f', 'call')]"]
+
+
 def test_a_segmentation_fault_ends_its_host_and_no_other() -> None:
     crash = "import time; time.sleep(1); import ctypes; print('now', flush=True); ctypes.string_at(0)"
     crash = f"import faulthandler; faulthandler.disable(); {crash}"
