@@ -337,15 +337,41 @@ def test_what_cannot_be_asked_for_is_refused(options: dict[str, Any], said: str)
         World(1, **options)
 
 
-def test_networks_that_configure_hosts_isolate_them_too() -> None:
-    lines: list[Line] = []
-    with World(1, output=lambda *line: lines.append(line), isolation="process") as world:
-        world.network("net", configure="slaac", by="router")
-        world.host("router", forwarding=True)
-        world.host("a").run(["-c", "import socket; print(socket.has_ipv6)"])
-        world.run()
-        assert world.hosts["a"].elsewhere
-    assert lines == [("a", "stdout", "True")]
+WHO = """
+import socket, time
+for _ in range(6):
+    for name in ("a", "b"):
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        print(name, *sorted({each[4][0] for each in found if ":" not in each[4][0]}))
+    with socket.socket(type=socket.SOCK_DGRAM) as mine:
+        mine.sendto(b"hello", ("gate", 9))
+    time.sleep(20)
+"""
+
+
+def asking(world: World) -> None:
+    world.network("net", "192.168.1.0/24", "fd01::/64", configure=("slaac", "dhcp"), lifetime=60)
+    world.network("core")
+    world.host("gate", network=["net", "core"], forwarding=True).run(["-c", "import time; time.sleep(130)"])
+    for name in ("b", "a"):
+        world.host(name, network="net").run(["-c", WHO])
+    for name in world.hosts:
+        world.link(name, latency=0.004, loss=0.01)
+    world.at(15.0, world.hosts["gate"].crash)
+    world.at(16.0, world.hosts["gate"].restart)
+    world.at(18.0, world.hosts["a"].restart)
+    world.at(50.0, world.renumber, "net", ["192.168.7.0/24", "fd07::/64"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_hosts_get_addresses_from_a_host_apart_that_knows_its_leases_after_a_crash(workers: int) -> None:
+    (_, *found), lines = outcome(asking, "process", workers=workers)
+    (_, *together), usual_lines = outcome(asking, "shared")
+    assert (found, lines) == (together, usual_lines)
+    texts = [text for host, _, text in lines if host == "a"]
+    first, last = texts[0], texts[-2]
+    assert first.startswith("a 192.168.1.") and last.startswith("a 192.168.7.")
+    assert texts[2] == first  # of the boot after, from a server that has booted too
 
 
 # Processes.
