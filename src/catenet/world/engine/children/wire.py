@@ -10,7 +10,7 @@ import marshal
 from posix import close, read, write  # what they are outside of worlds
 from typing import Any, Final
 
-__all__ = ["LONGEST", "PRIVATE", "Wire", "WireError", "plain"]
+__all__ = ["LARGEST", "LONGEST", "PRIVATE", "Wire", "WireError", "plain"]
 
 LONGEST: Final = 16 << 20
 """Bytes of the longest frame that a child may send; requests carry a megabyte of data at most."""
