@@ -22,6 +22,7 @@ BENCHMARKS = {
     "roundtrip": "64-byte requests and answers over TUN",
     "many": "1 to 100 connections at a time over TUN: rates, fairness, round trips",
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
+    "isolation": "worlds whose hosts have processes of their own beside shared ones; 1,000 hosts beside two",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
     "rpc": "RPC beside gRPC in C++, Go, Rust, Python and JavaScript, grpclib, connectrpc, D-Bus, Pyro5",
     "identity": "calls on a Unix socket, with identity, policy, limits, audit log; workers of other users",

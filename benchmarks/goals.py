@@ -13,6 +13,7 @@ from benchmarks.harness import Column, Contender, Sample, Table
 class Goal:
     """In a table whose title begins with `table`: the cell of the row `ours` by that of `theirs`, in the column `key`.
 
+    Of `theirs` in the column `their_key`, if that is another.
     `least` and `most` are what was aimed at; without either it is only told. Without `theirs` it is the cell itself.
     """
 
@@ -23,6 +24,7 @@ class Goal:
     key: str = "rate"
     least: float | None = None
     most: float | None = None
+    their_key: str = ""
 
     def met(self, value: float) -> bool:
         """Whether a figure is as good as was aimed at."""
@@ -56,7 +58,7 @@ def _ratios(found: Sequence[Table], goal: Goal) -> list[Sample]:
     if not goal.theirs:
         return [{"ratio": one[goal.key]} for one in ours]
     both = zip(ours, theirs, strict=False)  # who failed in some round has fewer
-    return [{"ratio": one[goal.key] / other[goal.key]} for one, other in both]
+    return [{"ratio": one[goal.key] / other[goal.their_key or goal.key]} for one, other in both]
 
 
 def _samples(found: Sequence[Table], title: str, name: str) -> list[Sample]:

@@ -118,9 +118,9 @@ def main() -> None:
     random.seed(1)
     world = World(seed=1, quiet=0)
     if kind in ("tcp", "udp"):
-        hosts, seconds, rate, latency = words
+        hosts, seconds, rate, latency, *warm = words
         pairs(world, kind, int(hosts), rate, latency)
-        report(world, seconds)
+        report(world, seconds, *warm)
     elif kind == "jumbo":
         seconds, mtu = words
         pairs(world, "tcp", 2, 10e9, 0.0001, int(mtu))
