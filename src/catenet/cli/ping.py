@@ -17,7 +17,7 @@ from catenet.cli.reach.echo import HEADER, Echo, Reply
 from catenet.cli.reach.target import Target, path_mtu, resolve
 from catenet.printable import complain, say
 
-__all__ = ["register", "run"]
+__all__ = ["Tally", "register", "run"]
 
 EPILOG: Final = """
 examples:

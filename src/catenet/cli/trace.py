@@ -20,7 +20,7 @@ from catenet.cli.reach.errors import ProbeError, next_error
 from catenet.cli.reach.target import Target, path_mtu, resolve
 from catenet.printable import complain, printable, say
 
-__all__ = ["register", "run"]
+__all__ = ["Answer", "EchoProbes", "Hop", "Probes", "UdpProbes", "register", "run"]
 
 EPILOG: Final = """
 examples:

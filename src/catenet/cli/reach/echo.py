@@ -14,7 +14,7 @@ from catenet.cli.reach.errors import ProbeError, next_error
 from catenet.cli.reach.target import Target
 from catenet.wire.checksum import checksum
 
-__all__ = ["HEADER", "Echo", "Reply"]
+__all__ = ["DO", "HEADER", "PROBE", "Echo", "Reply"]
 
 HEADER: Final = 8
 """Bytes of an echo request ahead of its data."""

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["IPV4", "IPV6", "Family", "Target", "path_mtu", "resolve"]
+__all__ = ["Family", "Target", "path_mtu", "resolve"]
 
 DISCARD: Final = 9
 """A port to connect to: nothing is sent."""
