@@ -101,7 +101,9 @@ def make_place(place: Path) -> Path:
 
 
 def _on_kernel(pair: Pair, place: Path, limit: float) -> tuple[int, str]:
-    apart = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
+    # Some servers have workers in sessions of their own, which only the namespace of processes ends.
+    apart = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    apart += [] if os.geteuid() == 0 else ["--map-root-user"]
     words = [*apart, str(interpreter(pair.environment)), str(HERE / "on_kernel.py"), f"{pair.program}.py", pair.name]
     return _run(words, place, limit, {})
 
