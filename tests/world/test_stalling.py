@@ -108,3 +108,26 @@ def test_a_limit_that_is_none(tmp_path: Path, value: str, capsys: pytest.Capture
     (tmp_path / "other.py").touch()
     assert main(["run", str(tmp_path / "world.toml")]) == 2
     assert "world.toml:2: " in capsys.readouterr().err
+
+
+TO_ITSELF = """
+    import socket, time
+    ends = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for end in ends:
+        end.bind(("127.0.0.1", 0))
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        ends[0].sendto(b"x", ends[1].getsockname())
+        ends[1].recv(1)
+    """
+
+
+@pytest.mark.parametrize("isolation", ["process", "shared"])
+def test_who_goes_on_without_letting_time_pass_is_named_too(tmp_path: Path, isolation: str) -> None:
+    """On the kernel each round trip takes a while; over a link without latency it takes none of the world's time."""
+    done = run(tmp_path, TO_ITSELF, "--stall", "1.8s", "--isolation", isolation)
+    notes = [text for text in done.stderr.splitlines() if text.startswith("slow: still.py has gone on at 1.000 s")]
+    assert done.returncode == 1 and len(notes) == 2, done.stderr
+    assert notes[0].endswith("letting no time pass, for 0.3 s of real time")
+    what = "its host ends" if isolation == "process" else "the run ends"
+    assert notes[1].endswith(f"letting no time pass, for 1.8 s of real time: {what} (--stall)")

@@ -1,7 +1,9 @@
 """A program that stands still in real time: while it computes or waits by itself, no time passes in the world.
 
 A turn of a program takes no time of the world, so one that goes on for real minutes is a loop without end, in C or in
-Python, or a wait that nobody simulates (a C library's, gevent's own loop). `Watch` notices: a timer of the kernel is
+Python, or a wait that nobody simulates (a C library's, gevent's own loop). So is one turn after the other at the same
+instant, as of a program that sends to itself until some time has passed, which over a link without latency never does.
+`Watch` notices: a timer of the kernel is
 set again and again while the world gets on, and a thread of the interpreter waits for it, of which nothing is heard or
 allocated until it goes off. Then that thread says which program it is and at which line, and ends the run at the limit.
 
@@ -22,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import catenet
@@ -29,6 +32,7 @@ import catenet
 if TYPE_CHECKING:
     from types import FrameType
 
+    from catenet.world.engine.process import Process
     from catenet.world.engine.task import Task
     from catenet.world.world import World
 
@@ -41,6 +45,8 @@ PARTS: Final = 6
 """Looks within the limit: after the first, the program that stands still is named."""
 EVERY: Final = 1.0
 """Seconds between two settings of the timers."""
+SPINNING: Final = 1000
+"""Turns of a program between two looks at the same instant from which on it lets no time pass."""
 GRACE: Final = 3.0
 """Seconds of real time that a run has to end in order, at most."""
 
@@ -78,6 +84,9 @@ class Watch:
         whole, part = divmod(int(limit / PARTS * 1e9), 10**9)
         self._times = ctypes.create_string_buffer(struct.pack("4q", whole, part, whole, part), 32)
         self._set_at = -EVERY
+        self._turns: dict[Process, int] = {}
+        self._stood_at = -1.0
+        self._spinner: Process | None = None
         self._ended = False
         self._hard = _getsignal(signal.SIGPROF) is signal.SIG_DFL
         if self._hard:
@@ -110,7 +119,7 @@ class Watch:
     def _watch(self, begun: _thread.LockType) -> None:
         """Run in a thread of its own: sleep until the timer goes off, which it rarely does."""
         seen: tuple[object, int] | None = None
-        looks = 0
+        looks, spinning = 0, False
         begun.release()
         while True:
             _read(self._timer, 8)
@@ -119,39 +128,57 @@ class Watch:
                 return
             turn = self._turn()
             # One look, however often the timer went off: the process may have been stopped meanwhile.
-            looks = looks + 1 if turn is not None and turn == seen else 0
+            was_spinning, spinning = spinning, self._spins()
+            stands = turn is not None and turn == seen
+            looks = looks + 1 if stands or (spinning and was_spinning) else 0
             seen = turn
             if self._hard:
                 _set_timer(signal.ITIMER_PROF, self._limit + self._grace)
             if looks and self._debugged():
                 looks = 0
             elif looks == 1:
-                self._complain(f"{self._describe()} has stood still for {self._limit / PARTS:.2g} s of real time")
-            elif looks == PARTS and turn is not None:
-                self._stop(turn)
+                self._complain(f"{self._describe(stands)} for {self._limit / PARTS:.2g} s of real time")
+            elif looks == PARTS:
+                self._stop(turn if stands else None)
 
     def _turn(self) -> tuple[Task, int] | None:
         """The turn that goes on in the main thread; None when the engine itself works."""
         task: Task | None = self._world.switcher.locals.current_values.get("task")
         return None if task is None else (task, task.owner.turns)
 
-    def _stop(self, turn: tuple[object, int]) -> None:
+    def _spins(self) -> bool:
+        """Whether a program has had turn after turn since the last look, and no time has passed; it is kept."""
+        now, before = self._world.hub.now, self._turns
+        turns = {process: process.turns for process in self._world.processes if process.alive}
+        self._turns = turns
+        stood, self._stood_at = now == self._stood_at, now
+        grown = [(count - before[process], process) for process, count in turns.items() if process in before]
+        most, self._spinner = max(grown, key=itemgetter(0), default=(0, None))
+        return stood and most >= SPINNING
+
+    def _stop(self, turn: tuple[object, int] | None) -> None:
+        """End it; `turn`: the one that goes on, None where no time passes between turns."""
         spent = f"{self._limit:.3g} s of real time"
         what = "its host" if self._clean_up is None else "the run"
-        self._complain(f"{self._describe()} has stood still for {spent}: {what} ends (--stall)")
+        self._complain(f"{self._describe(turn is not None)} for {spent}: {what} ends (--stall)")
         self.stalled = True
         # The first asks to end between two turns, the second ends this one, and then there is nobody left to ask.
         for patience in (self._grace / 10, self._grace) if self._grace else ():
-            if self._ended or self._turn() != turn:
+            if not self._goes_on(turn):
                 return
             with suppress(OSError):
                 _kill_thread(self._main, signal.SIGINT)
             _sleep(patience)
-        if not self._ended and self._turn() == turn:
+        if self._goes_on(turn):
             if self._clean_up is not None:
                 with suppress(BaseException):
                     self._clean_up()
             _exit(1)
+
+    def _goes_on(self, turn: tuple[object, int] | None) -> bool:
+        if self._ended:
+            return False
+        return self._world.hub.now == self._stood_at if turn is None else self._turn() == turn
 
     def _frames(self) -> list[FrameType]:
         frame = _current_frames().get(self._main)
@@ -164,12 +191,14 @@ class Watch:
     def _debugged(self) -> bool:
         return any(part in frame.f_code.co_filename for frame in self._frames() for part in DEBUGGERS)
 
-    def _describe(self) -> str:
-        """Host, program and the innermost line of it."""
+    def _describe(self, stands: bool) -> str:
+        """Host, program, the innermost line of it, and what it does."""
+        spinner = self._spinner
+        if not stands and spinner is not None:
+            return f"{spinner.host.name}: {spinner.name} has gone on at {self._stood_at:.3f} s, letting no time pass,"
         task: Any = self._world.switcher.locals.current_values.get("task")
-        if task is None:
-            return "a program"
-        return f"{task.process.host.name}: {task.process.name}{_place(self._frames())}"
+        who = "a program" if task is None else f"{task.process.host.name}: {task.process.name}{_place(self._frames())}"
+        return f"{who} has stood still"
 
 
 def _place(frames: list[FrameType]) -> str:
