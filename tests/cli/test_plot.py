@@ -141,3 +141,23 @@ def test_a_run_writes_a_picture_per_connection(tmp_path):
     [picture] = (tmp_path / "out").iterdir()
     assert picture.name == "001-client-server-80.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_closed_run_draws_connections_of_isolated_hosts(tmp_path):
+    """Where hosts have a namespace of processes, the run can make no threads, which numpy's libraries try."""
+    (tmp_path / "echo.py").write_text(
+        "import socket\nwith socket.create_server(('', 7)) as s:\n"
+        " c, _ = s.accept()\n while d := c.recv(4096): c.sendall(d)\n"
+    )
+    (tmp_path / "ask.py").write_text(
+        "import socket\nc = socket.create_connection(('b', 7))\nc.sendall(bytes(3000))\nn = 0\n"
+        "while n < 3000: n += len(c.recv(4096))\n"
+    )
+    (tmp_path / "world.toml").write_text(
+        "[link]\nlatency = '5ms'\n[hosts.b]\nrun = 'echo.py'\n[hosts.a]\nrun = 'ask.py'\nstart = '1s'\n"
+    )
+    done = commands.run(
+        [*CATENET, "run", "world.toml", "--plot", "plots"], real=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in (tmp_path / "plots").iterdir()] == [".png"]

@@ -164,3 +164,32 @@ def test_worlds_in_real_time_leave_times_alone(tmp_path: Path) -> None:
         world.host("a").run(program)
         world.run()
     assert abs(found[0] - time.time()) < 1000
+
+
+UNCLOSED = """
+import gzip, io, pathlib
+kept = open("text", "w")
+kept.write("text")
+data = io.open("data", "ab")
+data.write(b"data")
+path = pathlib.Path("path").open("x")
+path.write("path")
+closed = open("closed", "w")
+closed.close()
+"""
+
+
+@pytest.mark.parametrize("isolation", ["shared", "process"])
+def test_files_that_are_not_closed_are_written_at_the_end(tmp_path: Path, isolation: str) -> None:
+    """As the interpreter does, which frees what a program has left."""
+    (tmp_path / "program.py").write_text(UNCLOSED + "raise SystemExit(3)\n")
+    with World(1, directory=tmp_path, isolation=isolation) as world:
+        world.host("a").run(["-c", f"import os; os.chdir({str(tmp_path)!r})\n" + (tmp_path / "program.py").read_text()])
+        world.run(check=False)
+        assert [process.status for process in world.processes] == [3]
+    assert {name: (tmp_path / name).read_text() for name in ("text", "data", "path", "closed")} == {
+        "text": "text",
+        "data": "data",
+        "path": "path",
+        "closed": "",
+    }

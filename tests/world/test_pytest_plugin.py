@@ -102,6 +102,18 @@ def test_its_line_replays_the_seed_alone_also_on_workers(folder: Path) -> None:
     assert "test_alone FAILED" in other and "test_coroutine[seed2] FAILED" in other
 
 
+def test_what_cannot_be_collected_or_is_misspelt_is_an_error_of_the_test(folder: Path) -> None:
+    (folder / "test_them.py").write_text("import no_such_module\n")
+    (folder / "test_marker.py").write_text(
+        "import pytest\n@pytest.mark.catenet(sedes=3)\ndef test_it(world): pass\n"
+        "@pytest.mark.catenet(quiet='2s')\ndef test_quiet(world): assert world.ending.quiet == 2\n"
+    )
+    printed = run(folder, "--continue-on-collection-errors")
+    assert "No module named 'no_such_module'" in printed and "INTERNALERROR" not in printed
+    assert "pytest.mark.catenet: no option 'sedes'; there are seed, output, " in printed
+    assert "1 passed, 2 errors" in printed and "AttributeError" not in printed
+
+
 def test_seeds_in_every_form() -> None:
     assert _seeds(3) == [1, 2, 3]
     assert _seeds("5..7") == [5, 6, 7]

@@ -11,6 +11,7 @@ Loaded by pytest wherever Catenet is installed; nothing of Catenet is imported u
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -99,6 +100,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     replayed = _replayed(request.config)
     seed = getattr(request, "param", seed if replayed is None else replayed)
     request.node.stash[SEED] = seed
+    known = [*inspect.signature(World).parameters, "seeds"]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"pytest.mark.catenet: no option {name!r}; there are {', '.join(known)}")
     with World(seed, **options) as made:
         yield made
 
@@ -143,7 +148,8 @@ def _hash_seed() -> str:
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print the lines of all failures."""
     reports = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
-    lines = [str(value) for report in reports for name, value in report.user_properties if name == REPLAY]
+    properties = [each for report in reports for each in getattr(report, "user_properties", ())]  # none of collections
+    lines = [str(value) for name, value in properties if name == REPLAY]
     if lines:
         terminalreporter.write_sep("=", "catenet")
         for line in dict.fromkeys(lines):

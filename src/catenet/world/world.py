@@ -50,7 +50,7 @@ from catenet.world.scenario.clocks import ClockProperties, clock_properties
 from catenet.world.scenario.isolation import check_mode
 from catenet.world.scenario.nat import NatPlan, parse_nat
 from catenet.world.scenario.settings import SettingChanges, apply_settings
-from catenet.world.scenario.units import link_properties, repeated
+from catenet.world.scenario.units import link_properties, parse_duration, repeated
 
 if TYPE_CHECKING:
     from catenet.link.properties import LinkProperties
@@ -75,9 +75,9 @@ class World:
     `seed` decides everything that is left to chance: same seed, same programs, same Python, same packets. `output` gets
     each line that a program prints, as `output(host, stream, line)`. `epoch` is what `time.time()` shows at the
     beginning. Scripts are sought in `directory` (default: where the interpreter runs). `clock` is for worlds in real
-    time. `quiet` is for how many seconds nothing may happen before a run with services is over (default: 30; in real
-    time, where their peers are elsewhere, 0). Use it as a context manager, or call `close()`, to end programs that
-    still run.
+    time. `quiet`: for how long, in seconds or as `"2s"`, nothing may happen before a run with services ends (default:
+    30 s; in real time, where their peers are elsewhere, 0). Use it as a context manager, or call `close()`, to end
+    programs that still run.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class World:
         epoch: float = EPOCH,
         directory: str | Path | None = None,
         clock: Clock | None = None,
-        quiet: float | None = None,
+        quiet: float | str | None = None,
         isolation: str | None = None,
         workers: int | None = None,
     ) -> None:
-        if quiet is not None and not 0 <= quiet < NEVER:
-            raise ValueError(f"quiet must be a number of seconds, not {quiet!r}")
+        if quiet is not None:
+            quiet = parse_duration(quiet)
         self.seed = seed
         self.epoch = epoch
         self.output = output

@@ -7,6 +7,7 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
@@ -31,6 +32,14 @@ def finish_process(process: Process) -> None:
         function, args, kwargs = process.exit_handlers.pop()
         _call(process, function, *args, **kwargs)
     _end_children(process)
+    _flush_files(process)
+
+
+def _flush_files(process: Process) -> None:
+    """Write what files have buffered that the program has not closed, as they do when the interpreter frees them."""
+    for file in list(process.written):
+        with suppress(OSError, ValueError):  # closed, or a full disk, of which nobody hears then
+            file.flush()
 
 
 def _end_children(process: Process) -> None:

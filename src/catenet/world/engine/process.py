@@ -14,6 +14,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
@@ -88,6 +89,8 @@ class Process(TaskOwner):
         """Its directory for temporary files, once it has asked for it."""
         self.file_names: Iterator[str] | None = None
         """Names of temporary files."""
+        self.written: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
+        """Files that it has opened for writing, and not let go."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None
         self.uuids = self.threads_named = self._threads = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ def plot_connections(world: World, series: TimeSeries, folder: Path) -> list[Pat
 
     Raises ImportError when matplotlib is missing, OSError when a file cannot be written.
     """
+    # OpenBLAS starts threads when numpy is loaded, which this process may not (`enclosure/namespaces.py`).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import matplotlib
 
     matplotlib.use("Agg")

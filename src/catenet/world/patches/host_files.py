@@ -68,11 +68,14 @@ class _Open:
 
         if task is not None and not isinstance(file, int):
             file = machines_path(task.process, file)
-        if task is not None:
-            written = open_to_write(file, mode, buffering, encoding, errors, newline, closefd, opener)
-            if written is not None:
-                return written
-        return _original_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        if task is None:
+            return _original_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        found: Any = open_to_write(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        if found is None:
+            found = _original_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        if not set("wax+").isdisjoint(mode):
+            task.process.written[found] = None
+        return found
 
 
 def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
