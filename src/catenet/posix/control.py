@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.posix.errors import error_of, os_error
+from catenet.posix.file import File
+from catenet.posix.real_file import RealFile
 from catenet.posix.structures import EXTENDED_ERROR, INT
 from catenet.stack.datagram.datagram import Control
 from catenet.stack.endpoint import ANY4, Address
 from catenet.wire.address import to_v4_mapped
 
 if TYPE_CHECKING:
-    from catenet.posix.file import File
     from catenet.posix.inet_datagram import InetDatagram
     from catenet.posix.kernel import Kernel
     from catenet.stack.datagram.datagram import Datagram, QueuedError
@@ -231,6 +232,17 @@ _SENT_CONTROL: Final[dict[tuple[int, int], Callable[[dict[str, Any], bytes], Non
 }
 
 
+def _passed(kernel: Kernel, number: int) -> File:
+    """The file that a descriptor stands for, also one of the machine; EBADF.
+
+    A process that came by fork has real files of its own, which the kernel's process does not.
+    """
+    led = kernel.runtime.redirected(number)
+    if led > 2 and not kernel.is_open_here(led) and not kernel.runs_child():
+        return RealFile(led, held=True)
+    return kernel.file(led)
+
+
 def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
     """Files whose descriptors are sent (SCM_RIGHTS), each held once more; EBADF, EINVAL."""
     files: list[File] = []
@@ -242,7 +254,15 @@ def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
         numbers = array.array("i")
         raw = bytes(data)
         numbers.frombytes(raw[: len(raw) - len(raw) % numbers.itemsize])
-        files += [kernel.file(number) for number in numbers]
+        try:
+            for number in numbers:  # no comprehension: what was opened before one that fails is closed below
+                file = _passed(kernel, number)
+                files.append(file)
+        except OSError:
+            for file in files:
+                if isinstance(file, RealFile):
+                    file.close()
+            raise
     for file in files:
         file.acquire()
     return files
@@ -251,9 +271,13 @@ def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
 def rights_of(kernel: Kernel, files: Sequence[File], space: int) -> tuple[list[Ancillary], bool]:
     """Ancillary data with new descriptors for received files; those that do not fit are closed (and True returned)."""
     fitting = max(0, (space - HEADER) // 4)
-    kept, lost = files[:fitting], files[fitting:]
-    numbers = array.array("i", [kernel.install(file) for file in kept])
+    kept = files[:fitting]
+    if kernel.runs_child():  # it has none of the machine's files that this process has
+        kept = [file for file in kept if not isinstance(file, RealFile)]
+    numbers = array.array(
+        "i", [file.descriptor() if isinstance(file, RealFile) else kernel.install(file) for file in kept]
+    )
     for file in files:
         file.release()
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers.tobytes())] if kept else []
-    return control, bool(lost)
+    return control, len(kept) < len(files)

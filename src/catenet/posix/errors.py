@@ -8,7 +8,7 @@ from typing import Final
 
 from catenet.stack.endpoint import Fault, StackError
 
-__all__ = ["NotModelled", "error_of", "os_error"]
+__all__ = ["CallNotModelled", "NotModelled", "error_of", "os_error"]
 
 ERRNO: Final[dict[Fault, int]] = {
     Fault.ACCESS: errno.EACCES,
@@ -41,6 +41,14 @@ ERRNO: Final[dict[Fault, int]] = {
 
 class NotModelled(RuntimeError):
     """A program asked for something that a simulated host does not have; the message names it and what to use."""
+
+
+class CallNotModelled(OSError, NotModelled):
+    """As `NotModelled`, of a call: ENOSYS, so that libraries do what they do on a system that does not have it."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.errno = errno.ENOSYS
 
 
 def os_error(number: int) -> OSError:

@@ -10,7 +10,10 @@ from catenet.compiled import mypyc_attr
 from catenet.posix.errors import os_error
 from catenet.stack.endpoint import Buffer, Readiness
 
-__all__ = ["ALWAYS_REPORTED", "File", "Watcher"]
+__all__ = ["ALWAYS_REPORTED", "FIRST_DESCRIPTOR", "File", "Watcher"]
+
+FIRST_DESCRIPTOR: Final = 1 << 20
+"""Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
 ALWAYS_REPORTED: Final = Readiness.ERR | Readiness.HUP
 """Bits that poll(2) and epoll report without being asked."""

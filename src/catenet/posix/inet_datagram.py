@@ -179,4 +179,5 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         """For reports."""
         if self.type == socket.SOCK_RAW:
             return f"raw {self.protocol}"
-        return "udp" if self.protocol == socket.IPPROTO_UDP else "icmp"
+        names = {int(socket.IPPROTO_UDP): "udp", socket.IPPROTO_UDPLITE: "udplite"}
+        return names.get(self.protocol, "icmp")

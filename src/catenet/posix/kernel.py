@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from catenet.posix.epoll import Epoll
 from catenet.posix.errors import os_error
-from catenet.posix.file import File
+from catenet.posix.event_counter import EventCounter
+from catenet.posix.file import FIRST_DESCRIPTOR, File
 from catenet.posix.inet_datagram import InetDatagram
 from catenet.posix.inet_stream import InetStream
 from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
 from catenet.posix.pipe import make_pipe
+from catenet.posix.real_file import RealFile, is_open
 from catenet.posix.runtime import Owner, Runtime
 from catenet.posix.semaphore import Semaphore
 from catenet.posix.sockets import SocketFile
@@ -34,11 +36,10 @@ __all__ = ["FIRST_DESCRIPTOR", "Kernel"]
 
 SOCK_MAX: Final = 11
 SOCK_TYPE_MASK: Final = 0xF
+IPPROTO_UDPLITE: Final = 136
 PROTOCOL_MAX: Final = 263
 """IPPROTO_MAX."""
 FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
-FIRST_DESCRIPTOR: Final = 1 << 20
-"""Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
 Result = TypeVar("Result")
 
@@ -125,6 +126,10 @@ class Kernel:
         owner = self.runtime.running()
         return None if owner is None else self._tables.get(owner)
 
+    def runs_child(self) -> bool:
+        """Whether the process that runs came by fork."""
+        return bool(self._tables) and self._own_table() is not None
+
     def fork(self, parent: Owner, child: Owner) -> None:
         """Give a new process what another one has open: the same open files by the same numbers (fork(2))."""
         own = self._tables.get(parent)
@@ -199,6 +204,7 @@ class Kernel:
             entry = self._table.pop(target, None)
             replaced = None if entry is None else entry[0]
             self._table[target] = (file, owner)
+        self._reclaimed.discard(target)
         if target < FIRST_DESCRIPTOR:
             self.low.add(target)
         if replaced is not None:
@@ -287,6 +293,8 @@ class Kernel:
         if kind == socket.SOCK_DGRAM:
             if protocol in (0, socket.IPPROTO_UDP):
                 return InetDatagram(self, family, socket.IPPROTO_UDP, self.stack.udp_endpoint(version))
+            if protocol == IPPROTO_UDPLITE:
+                return InetDatagram(self, family, protocol, self.stack.udp_lite_endpoint(version))
             if protocol == (socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6):
                 return InetDatagram(self, family, protocol, self.stack.echo_endpoint(version))
             raise os_error(errno.EPROTONOSUPPORT)
@@ -340,10 +348,23 @@ class Kernel:
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""
+        if not self.is_open_here(descriptor) and is_open(descriptor):
+            raise os_error(errno.ENOTSOCK)
         file = self.file(descriptor)
         if not isinstance(file, SocketFile):
             raise os_error(errno.ENOTSOCK)
         return file
+
+    def any_file(self, descriptor: int) -> File:
+        """As `file`, also for a file of the machine or a standard stream, to ask what is ready; OSError(EBADF)."""
+        if descriptor >= FIRST_DESCRIPTOR:
+            return self.file(descriptor)
+        led = self.runtime.redirected(descriptor)
+        return self.file(led) if self.is_open_here(led) else RealFile(led, held=False).acquire()
+
+    def event_counter(self, value: int, semaphore: bool) -> File:
+        """System call `eventfd` without a descriptor."""
+        return EventCounter(value, semaphore=semaphore)
 
     def socketpair(self, family: int, kind: int, protocol: int = 0) -> tuple[SocketFile, SocketFile]:
         """System call `socketpair`; as `socket`, and EOPNOTSUPP for families other than AF_UNIX."""

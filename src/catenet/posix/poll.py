@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from catenet.posix.arguments import INT_MAX, lone_int
@@ -49,6 +49,7 @@ def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], F
     """Poll the files until one is ready or the timeout has passed."""
     found = look()
     if found:
+        kernel.runtime.served()
         return found
     if timeout == 0:
         kernel.runtime.spin()
@@ -69,7 +70,7 @@ def poll(kernel: Kernel, wanted: dict[int, int], timeout: float | None) -> list[
     files: dict[int, File | None] = {}
     for descriptor in wanted:
         try:
-            files[descriptor] = kernel.file(descriptor)
+            files[descriptor] = kernel.any_file(descriptor)
         except OSError:
             files[descriptor] = None
 
@@ -92,12 +93,21 @@ def _bits(file: File, events: int) -> int:
     return held & (events | ALWAYS_REPORTED)
 
 
+def _each(things: Any) -> Iterator[Any]:
+    """The things of a sequence, which may change while their descriptors are asked for, as CPython walks it."""
+    things = things if isinstance(things, list | tuple) else list(things)
+    at = 0
+    while at < len(things):
+        yield things[at]
+        at += 1
+
+
 def select(
     kernel: Kernel, readers: Sequence[Any], writers: Sequence[Any], exceptional: Sequence[Any], timeout: float | None
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """System call `select` with any number of descriptors; OSError(EBADF) for one that is not open."""
     sets = [
-        [(thing, kernel.file(descriptor_of(thing)), mask) for thing in things]
+        [(thing, kernel.any_file(descriptor_of(thing)), mask) for thing in _each(things)]
         for things, mask in ((readers, READABLE), (writers, WRITABLE), (exceptional, Readiness.PRI))
     ]
 
@@ -116,6 +126,7 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
         raise os_error(errno.EINVAL)
     found = epoll.collect(limit)
     if found:
+        kernel.runtime.served()
         return found
     if timeout == 0:
         kernel.runtime.spin()

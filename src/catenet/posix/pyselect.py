@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import select as plain
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.compiled import mypyc_attr
 from catenet.posix import poll as readiness
 from catenet.posix.arguments import INT_MAX, LONG_TIMEOUT, lone_int, waiting_time
 from catenet.posix.epoll import Epoll
+from catenet.posix.errors import os_error
 from catenet.posix.poll import descriptor_of
 from catenet.posix.pysocket import Socket, kernel_after_fork
+from catenet.posix.real_file import RealFile
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -34,12 +38,25 @@ _plain_poll = plain.poll
 """The function of the module before it is patched."""
 
 
+class _Given:
+    """A descriptor that an epoll object is made for."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+
 class EpollObject:
     """`select.epoll`. Its arguments are of any type: compiled methods would speak of others in words of their own."""
 
     _descriptor: int = -1
 
-    def __init__(self, sizehint: Any = -1, flags: Any = 0, descriptor: int = -1) -> None:
+    def __init__(self, sizehint: Any = -1, flags: Any = 0, *given: Any) -> None:
+        if len(given) != 1 or given[0].__class__ is not _Given:
+            if given:
+                raise TypeError(f"epoll expected at most 2 arguments, got {len(given) + 2}")
+            descriptor = -1
+        else:
+            descriptor = given[0].descriptor
         sizehint, flags = lone_int(sizehint), lone_int(flags)
         if sizehint != -1 and sizehint <= 0:
             raise ValueError("negative sizehint")
@@ -59,7 +76,7 @@ class EpollObject:
     @classmethod
     def fromfd(cls, descriptor: Any) -> EpollObject:
         """An object for a descriptor of an epoll."""
-        return cls(-1, 0, lone_int(descriptor))
+        return cls(-1, 0, _Given(lone_int(descriptor)))
 
     @property
     def closed_with_process(self) -> bool:
@@ -76,6 +93,8 @@ class EpollObject:
         kernel = kernel_after_fork(self._kernel)
         if self._descriptor < 0 or kernel is None:
             self._kernel.runtime.owner()
+            if self._descriptor >= 0:  # closed by its number
+                raise os_error(errno.EBADF)
             raise ValueError("I/O operation on closed epoll object")
         file = kernel.file(self._descriptor)
         assert isinstance(file, Epoll)
@@ -86,7 +105,11 @@ class EpollObject:
         number, events = descriptor_of(fd), eventmask
         if type(events) is not int or not 0 <= events <= ALL_EVENTS:
             events = index(events) & ALL_EVENTS
-        self._open().add(number, self._kernel.file(number), events)
+        epoll = self._open()
+        file = self._kernel.any_file(number)
+        if isinstance(file, RealFile):  # as Linux for files and directories; of others it could not be told
+            raise os_error(errno.EPERM)
+        epoll.add(number, file, events)
 
     def modify(self, fd: Any, eventmask: Any) -> None:
         """Watch for other events."""
@@ -130,6 +153,8 @@ class EpollObject:
                     return []
                 timeout = math.ceil(timeout * 1e3) * 1e-3
             found = readiness.wait_on_epoll(self._kernel, self._open(), limit, timeout)
+        else:
+            self._kernel.runtime.served()
         ready: list[tuple[Any, int]] = []
         for descriptor, bits in found:
             key: tuple[Any, ...] | None = keys.get(descriptor)
@@ -179,11 +204,13 @@ def _milliseconds(timeout: float | None) -> float | None:
     return None if timeout is None else math.ceil(timeout * 1e3 - 1e-6) * 1e-3
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PollObject:
     """`select.poll`."""
 
     def __init__(self) -> None:
         self._wanted: dict[int, int] = {}
+        self._polls = False
 
     def register(self, fd: Any, eventmask: Any = DEFAULT_EVENTS, /) -> None:
         """Watch a descriptor; again: for other events."""
@@ -208,7 +235,13 @@ class PollObject:
         else:
             timeout = waiting_time(timeout, WRONG_TIMEOUT, 1)
             seconds = None if timeout is None or timeout < 0 else math.ceil(timeout) / 1e3
-        return readiness.poll(Socket.current_kernel(), dict(self._wanted), seconds)
+        if self._polls:
+            raise RuntimeError("concurrent poll() invocation")
+        self._polls = True
+        try:
+            return readiness.poll(Socket.current_kernel(), dict(self._wanted), seconds)
+        finally:
+            self._polls = False
 
 
 def _mask(events: Any) -> int:
@@ -224,8 +257,9 @@ def select(rlist: Any, wlist: Any, xlist: Any, timeout: Any = None, /) -> tuple[
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
     kernel = Socket.current_kernel()
-    try:
-        readers, writers, exceptional = list(rlist), list(wlist), list(xlist)
-    except TypeError:
-        raise TypeError("arguments 1-3 must be sequences") from None
-    return readiness.select(kernel, readers, writers, exceptional, timeout)
+    for things in (rlist, wlist, xlist):
+        try:
+            iter(things)
+        except TypeError:
+            raise TypeError("arguments 1-3 must be sequences") from None
+    return readiness.select(kernel, rlist, wlist, xlist, timeout)

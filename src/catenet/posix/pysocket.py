@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -240,7 +241,7 @@ class Socket:
     def connect_ex(self, address: Any, /) -> int:
         """As `socket.socket.connect_ex`."""
         try:
-            self.connect(self._open().read_address(address, "connect_ex"))
+            Socket.connect(self, self._open().read_address(address, "connect_ex"))
         except TimeoutError as error:
             return error.errno or errno.EAGAIN
         except OSError as error:
@@ -532,9 +533,17 @@ class Socket:
                 except OSError:
                     pass  # timed out; the connection goes on closing by itself
             self._kernel.close(descriptor)
+        elif linger:  # closed by its number, or with its process
+            self._kernel.close(descriptor)
+
+    def __repr__(self) -> str:
+        family, kind, protocol = self._kinds
+        return f"<socket.socket fd={self._descriptor}, family={family}, type={kind}, proto={protocol}>"
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
+            if self._file is not None and self._file.references:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             try:
                 self._give_up(linger=False)  # nobody waits in a destructor
             except OSError:

@@ -437,6 +437,10 @@ class RemoteKernel(Kernel):
         reader, writer = self.channel.call("pipe")
         return self.known(reader), self.known(writer)
 
+    def event_counter(self, value: int, semaphore: bool) -> File:
+        """See `Kernel`."""
+        return self.known(self.channel.call("event_counter", value, semaphore))
+
     def epoll(self) -> Epoll:
         """See `Kernel`."""
         file = self.known(self.channel.call("epoll"))

@@ -54,12 +54,19 @@ class Runtime:
         """As `owner`, also of a process that has been killed and cleans up after itself."""
         return self.owner()
 
+    def redirected(self, descriptor: int) -> int:
+        """Where a descriptor leads: one of the machine's numbers may lead elsewhere (dup2(2))."""
+        return descriptor
+
     def has_found(self, descriptor: int, owner: Owner | None) -> bool:
         """Whether the garbage collector runs, has found this descriptor, and leaves closing it for later."""
         return False
 
     def spin(self) -> None:
         """A program has looked and found nothing ready, without waiting."""
+
+    def served(self) -> None:
+        """A program has looked and found something ready at once: others must come to their turns all the same."""
 
     def may_unwind(self) -> bool:
         """Whether the program that runs has been killed and may go on for a while to clean up after itself."""

@@ -67,7 +67,7 @@ class IcmpCounters:
 
 @dataclass(slots=True)
 class UdpCounters:
-    """Of UDP."""
+    """Of UDP, and of UDP-Lite."""
 
     InDatagrams: int = 0
     NoPorts: int = 0
@@ -86,11 +86,12 @@ class Counters:
     ip: IpCounters = field(default_factory=IpCounters)
     icmp: IcmpCounters = field(default_factory=IcmpCounters)
     udp: UdpCounters = field(default_factory=UdpCounters)
+    udp_lite: UdpCounters = field(default_factory=UdpCounters)
 
     def snapshot(self, version: int) -> dict[str, int]:
         """Values by their names in `nstat`, as "IpInReceives" and "Ip6InReceives"."""
         suffix = "" if version == 4 else "6"
-        groups = (("Ip", self.ip), ("Icmp", self.icmp), ("Udp", self.udp))
+        groups = (("Ip", self.ip), ("Icmp", self.icmp), ("Udp", self.udp), ("UdpLite", self.udp_lite))
         return {
             f"{name}{suffix}{each.name}": getattr(group, each.name) for name, group in groups for each in fields(group)
         }

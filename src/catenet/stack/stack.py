@@ -17,6 +17,7 @@ from catenet.stack.datagram.datagram import DatagramEndpoint
 from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
 from catenet.stack.datagram.raw import RawEndpoint, RawLayer
 from catenet.stack.datagram.udp import Udp, UdpEndpoint
+from catenet.stack.datagram.udplite import UdpLite
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet.ethernet import EthernetPort
 from catenet.stack.group.multicast import Multicast
@@ -35,7 +36,7 @@ from catenet.stack.tcp.fastpath import receive as tcp_fastpath
 from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
 from catenet.stack.units import Seconds
-from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
+from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp, udplite
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.icmp import Problem
@@ -108,6 +109,7 @@ class Stack:
         )
         self.icmp = Icmp(self)
         self.udp = Udp(self)
+        self._udp_lite: UdpLite | None = None
         self.echo = EchoLayer(self)
         self.raw = RawLayer(self)
         self.observed = False
@@ -228,6 +230,19 @@ class Stack:
     def udp_endpoint(self, version: int) -> UdpEndpoint:
         """Make a UDP endpoint; version 6 serves both unless IPV6_V6ONLY is set."""
         return UdpEndpoint(self, self.udp, version)
+
+    def udp_lite_endpoint(self, version: int) -> UdpEndpoint:
+        """Make a UDP-Lite endpoint; version 6 serves both unless IPV6_V6ONLY is set."""
+        return UdpEndpoint(self, self.udp_lite(), version)
+
+    def udp_lite(self) -> UdpLite:
+        """UDP-Lite, made when it is first needed: few hosts do."""
+        layer = self._udp_lite
+        if layer is None:
+            layer = self._udp_lite = UdpLite(self)
+            self.icmp.handlers[udplite.PROTOCOL] = layer.handle_error
+            self.icmp.has_sent[udplite.PROTOCOL] = lambda report: self.udp_lite().find_sender(report) is not None
+        return layer
 
     def echo_endpoint(self, version: int) -> EchoEndpoint:
         """Make a ping endpoint for one version."""
@@ -436,6 +451,8 @@ class Stack:
                 self.tcp.receive(packet, now)
         elif protocol == udp.PROTOCOL:
             self.udp.receive_datagram(packet, now, interface, cast)
+        elif protocol == udplite.PROTOCOL:
+            self.udp_lite().receive_datagram(packet, now, interface, cast)
         elif protocol == icmp.PROTOCOLS[version]:
             self.icmp.receive_message(packet, now, interface, cast)
         elif protocol == multicast.IGMP and version == 4:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from catenet.compiled import mypyc_attr
+from catenet.stack.counters import UdpCounters
 from catenet.stack.datagram.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
 from catenet.stack.datagram.fastpath import FLOWS_KEPT, IncomingFlow, OutgoingFlow, ParsedHeader, outgoing_flow
 from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
@@ -25,6 +27,7 @@ __all__ = ["Udp", "UdpEndpoint"]
 
 _MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
 _MAX_SEGMENTS: Final = 128
+_COVERAGES: Final = ("UDPLITE_SEND_CSCOV", "UDPLITE_RECV_CSCOV")
 
 
 class UdpEndpoint(DatagramEndpoint):
@@ -50,9 +53,24 @@ class UdpEndpoint(DatagramEndpoint):
 
     def set_option(self, option: str, value: int | bytes) -> None:
         """As `DatagramEndpoint.set_option`; drops the flows, which were decided by options."""
+        if option in _COVERAGES:
+            self.options[option] = self._checked_coverage(value)
+            return
         super().set_option(option, value)
         self._outgoing = None
         self._layer.forget_flows()
+
+    def get_option(self, option: str) -> int | bytes:
+        """As `DatagramEndpoint.get_option`."""
+        return self.options.get(option, 0) if option in _COVERAGES else super().get_option(option)
+
+    def _checked_coverage(self, value: int | bytes) -> int:
+        """What an option of UDP-Lite becomes of a value: all (0), or from the header's length on."""
+        if self._layer.protocol == udp.PROTOCOL:
+            raise StackError(Fault.NO_PROTOCOL_OPTION)
+        if not isinstance(value, int):
+            raise StackError(Fault.INVALID)
+        return value if value == 0 else min(max(value, udp.HEADER_LENGTH), 0xFFFF)
 
     def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
         """As `DatagramEndpoint.send_to`, by the fast path when the last datagram went to the same peer."""
@@ -97,20 +115,24 @@ class UdpEndpoint(DatagramEndpoint):
             if len(data) > size * _MAX_SEGMENTS:
                 raise StackError(Fault.INVALID)
             pieces = [data[at : at + size] for at in range(0, len(data), size)]
-        checksum = not self.option("SO_NO_CHECK")
+        layer = self._layer
         for piece in pieces:
             datagram = UdpDatagram(self._local.port, peer.port, piece)
-            payload = udp.build(datagram, source, peer.address, checksum, self._layer.offload)
-            self.transmit(udp.PROTOCOL, payload, source, peer, control, interface)
-            self.stack.counters[version].udp.OutDatagrams += 1
-        self._outgoing = outgoing_flow(self, source, peer, interface) if control is NO_CONTROL else None
+            payload = layer.build(self, datagram, source, peer.address)
+            self.transmit(layer.protocol, payload, source, peer, control, interface)
+            layer.counters_of(version).OutDatagrams += 1
+        plain = control is NO_CONTROL and layer.fast_paths
+        self._outgoing = outgoing_flow(self, source, peer, interface) if plain else None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Udp:
     """All UDP endpoints of one stack."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self.protocol = udp.PROTOCOL
+        """Number of the protocol whose datagrams these are: UDP, or UDP-Lite (`udplite.py`)."""
         self.ports: PortTable[UdpEndpoint] = PortTable(stack.settings, stack.random)
         # Connected endpoints by (local address, local port, peer address, peer port), and the key of each.
         self._connected: dict[tuple[Address, int, Address, int], UdpEndpoint] = {}
@@ -150,12 +172,25 @@ class Udp:
         self.incoming_flows.clear()
         self.parsed_headers.clear()
 
+    def counters_of(self, version: int) -> UdpCounters:
+        """What is counted, by the version of IP."""
+        return self._stack.counters[version].udp
+
+    def parse(self, packet: IpPacket) -> UdpDatagram:
+        """Read a packet's datagram; Malformed."""
+        return udp.parse(packet.payload, packet.source, packet.destination, offload=self.offload)
+
+    def build(self, endpoint: UdpEndpoint, datagram: UdpDatagram, source: Address, destination: Address) -> bytes:
+        """Build a datagram that an endpoint sends."""
+        checksum = not endpoint.option("SO_NO_CHECK")
+        return udp.build(datagram, source, destination, checksum, self.offload)
+
     def receive_datagram(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
         stack = self._stack
-        counters = stack.counters[4 if len(packet.source) == 4 else 6].udp
+        counters = self.counters_of(4 if len(packet.source) == 4 else 6)
         try:
-            datagram = udp.parse(packet.payload, packet.source, packet.destination, offload=self.offload)
+            datagram = self.parse(packet)
         except Malformed as error:
             counters.InErrors += 1
             counters.InCsumErrors += "checksum" in str(error)
@@ -187,7 +222,7 @@ class Udp:
     def _deliver(
         self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: Seconds, interface: int
     ) -> None:
-        counters = self._stack.counters[packet.version].udp
+        counters = self.counters_of(packet.version)
         data = bytes(datagram.payload)
         if endpoint.deliver(data, datagram.source_port, datagram.destination_port, packet, interface, now):
             counters.InDatagrams += 1
@@ -204,7 +239,7 @@ class Udp:
                 self._deliver(endpoint, packet, datagram, now, interface)
                 delivered = True
         if not delivered:
-            self._stack.counters[packet.version].udp.IgnoredMulti += 1
+            self.counters_of(packet.version).IgnoredMulti += 1
 
     def _find(self, packet: IpPacket, source_port: int, port: int, interface: int) -> UdpEndpoint | None:
         """Return the endpoint that fits best; among equals the newest, or by hash those that share the port."""
@@ -234,7 +269,7 @@ class Udp:
         endpoint = self._connected.get((report.source, local_port, report.destination, remote_port))
         if endpoint is not None:
             return endpoint
-        reply = IpPacket(report.destination, report.source, udp.PROTOCOL, b"")
+        reply = IpPacket(report.destination, report.source, self.protocol, b"")
         return self._find(reply, remote_port, local_port, 0)
 
     def handle_error(self, report: ErrorReport, now: Seconds) -> None:

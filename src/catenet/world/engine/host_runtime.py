@@ -65,6 +65,11 @@ class HostRuntime(Runtime):
         task = _current.task
         return None if task is None else task.process
 
+    def redirected(self, descriptor: int) -> int:
+        """Where a descriptor of the process that runs leads."""
+        task = _current.task
+        return descriptor if task is None else int(task.process.streams.redirected.get(descriptor, descriptor))
+
     def has_found(self, descriptor: int, owner: Owner | None) -> bool:
         """Note what the garbage collector finds: it is closed when its process collects, whoever found it."""
         return isinstance(owner, Process) and self._garbage.has_found(descriptor, owner)
@@ -74,6 +79,12 @@ class HostRuntime(Runtime):
         task = _current.task
         if task is not None:
             task.spin()
+
+    def served(self) -> None:
+        """Let others have their turns now and then, and time pass, beside a program that is always served at once."""
+        task = _current.task
+        if task is not None:
+            task.be_served()
 
     def may_unwind(self) -> bool:
         """Whether the task that runs has been killed and cleans up after itself."""

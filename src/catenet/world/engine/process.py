@@ -105,6 +105,8 @@ class Process(TaskOwner):
         self.alarm_interval = 0.0
         self.alarm_at = 0.0
         """When the alarm was due that stands still."""
+        self.stack_size = 0
+        """What its threads were asked to have as a stack (`threading.stack_size`)."""
         self.pools_closed = False
         """Whether thread pools take no more work, because the program has come to its end."""
         self.threading_exits: list[Callable[[], object]] = []

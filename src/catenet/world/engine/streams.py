@@ -39,7 +39,7 @@ class _Lines(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return self._number if self._number in self._redirected else super().fileno()
+        return self._number
 
     def write(self, data: Any, /) -> int:
         if self._number in self._redirected and not self.muted:
@@ -78,7 +78,7 @@ class _Input(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return 0 if 0 in self._redirected else super().fileno()
+        return 0
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
@@ -153,7 +153,7 @@ class Streams:
         for stream in (self.stdout, self.stderr):
             try:
                 stream.flush()
-            except ValueError:  # the program closed it
+            except (ValueError, OSError):  # the program closed it, or led it to what is closed
                 pass
         for raw in self._raw:
             raw.finish()

@@ -31,6 +31,9 @@ UNWINDING_LIMIT: Final = 200
 SPIN_LIMIT: Final = 20_000
 """Polls of the clock or of sockets, without waiting, after which a program counts as spinning and time passes."""
 
+SERVED_LIMIT: Final = 100
+"""Polls that found something ready, without waiting, after which others have a turn."""
+
 SPIN_PAUSE: Final = 0.001
 """Seconds of virtual time that pass at every further poll of a program that spins."""
 
@@ -75,6 +78,8 @@ class TaskOwner:
         """Descriptors that the garbage collector has found, and that are to be closed then."""
         self.spins = 0
         """Polls of the clock, or of something not ready, since it last waited."""
+        self.served = 0
+        """Polls that found something ready since others had a turn."""
 
     def elapsed(self) -> float:
         """Seconds since the world began by the host's monotonic clock, which measures time-outs."""
@@ -318,6 +323,16 @@ class Task(Event):
         if spins > SPIN_LIMIT:
             self.park("spinning", (), SPIN_PAUSE)
             owner.spins = SPIN_LIMIT
+
+    def be_served(self) -> None:
+        """Count a poll that found something ready; a program that does nothing else gives way, as under preemption."""
+        owner = self.owner
+        owner.spins = spins = owner.spins + 1
+        owner.served = served = owner.served + 1
+        if served >= SERVED_LIMIT:
+            self.park("polling", (), SPIN_PAUSE if spins > SPIN_LIMIT else 0.0)
+            owner.served = 0
+            owner.spins = spins
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass; a signal's handler runs and the sleep goes on. With 0 all others that are ready run."""

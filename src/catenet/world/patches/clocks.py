@@ -15,7 +15,9 @@ import errno
 import math
 import operator
 import os
+import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +50,11 @@ PER_THREAD: Final = 4
 NO_CPU_CLOCK: Final = 3
 """Low bits of the number of a clock of processor time; those above are the complement of the thread's or process's
 own number, 0 for the caller (linux/posix-timers.h)."""
+
+UTCNOW_IS_DEPRECATED: Final = (
+    "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. "
+    "Use timezone-aware objects to represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
+)
 
 INITIAL_CPU_TIME: Final = 1e-6
 """Processor seconds that a program has spent when it begins; its computing takes none."""
@@ -261,26 +268,38 @@ def _apply_numbered(patcher: Patcher) -> None:
     patcher.function(time, "clock_getres", _resolution(time.clock_getres))
 
 
-def _apply_datetime(patcher: Patcher) -> None:
-    """`datetime.now` and `utcnow` read the clock in C; `today` asks `time.time` and needs nothing."""
-    original_now = vars(datetime.datetime)["now"]
-    original_utcnow = vars(datetime.datetime)["utcnow"]
+def _apply_datetime(patcher: Patcher, module: Any) -> None:
+    """`datetime.now` and `utcnow` read the clock in C; `today` asks `time.time` and needs nothing.
 
-    def simulated_now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> Any:
+    `module` is `_datetime`, which may have been loaded more than once.
+    """
+    kind = module.datetime
+    original_now = vars(kind)["now"]
+    original_utcnow = vars(kind)["utcnow"]
+
+    def simulated_now(cls: Any, tz: datetime.tzinfo | None = None) -> Any:
         task = current.task
         if task is None:
             return original_now.__get__(None, cls)(tz)
         return cls.fromtimestamp(_wall(task.process), tz)
 
-    def simulated_utcnow(cls: type[datetime.datetime]) -> Any:
+    def simulated_utcnow(cls: Any) -> Any:
         task = current.task
         if task is None:
             return original_utcnow.__get__(None, cls)()
-        return cls.fromtimestamp(_wall(task.process), datetime.UTC).replace(tzinfo=None)
+        if sys.version_info >= (3, 12):
+            warnings.warn(UTCNOW_IS_DEPRECATED, DeprecationWarning, stacklevel=2)
+        now = kind.fromtimestamp(_wall(task.process), module.timezone.utc)
+        return cls(now.year, now.month, now.day, now.hour, now.minute, now.second, now.microsecond)
 
     simulated_now.__name__, simulated_utcnow.__name__ = "now", "utcnow"
-    patcher.method(datetime.datetime, "now", classmethod(simulated_now))
-    patcher.method(datetime.datetime, "utcnow", classmethod(simulated_utcnow))
+    patcher.method(kind, "now", classmethod(simulated_now))
+    patcher.method(kind, "utcnow", classmethod(simulated_utcnow))
+
+
+def _set_zone(process: Process) -> None:
+    """`time.tzset`: the process goes by what its environment says."""
+    process.globals.change_zone(os.environb.get(b"TZ"))
 
 
 def apply(patcher: Patcher) -> None:
@@ -288,4 +307,5 @@ def apply(patcher: Patcher) -> None:
     patcher.forward(timex, "clock_adjtime", _adjust)
     _apply_time(patcher)
     _apply_numbered(patcher)
-    _apply_datetime(patcher)
+    patcher.on_import("_datetime", _apply_datetime, again=True)
+    patcher.function(time, "tzset", _set_zone)

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.children.executing import execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
@@ -55,7 +55,7 @@ def _own_environment() -> dict[bytes, bytes]:
 
 def _check(process: Process, name: str) -> None:
     if not process.host.owns_process:
-        raise NotModelled(f"os.{name} is not modelled on a simulated host; {OWN_PROCESS}")
+        raise CallNotModelled(f"os.{name} is not modelled on a simulated host; {OWN_PROCESS}")
 
 
 def _run(process: Process, paths: Sequence[str], words: list[str], environment: Mapping[bytes, bytes]) -> NoReturn:
@@ -175,7 +175,7 @@ def _preparing(
 ) -> Callable[[], None]:
     actions, mask, defaults = _check_actions(file_actions), list(setsigmask), list(setsigdef)
     if scheduler is not None:
-        raise NotModelled("the scheduler of os.posix_spawn is not modelled; programs of a host are infinitely fast")
+        raise CallNotModelled("the scheduler of os.posix_spawn is not modelled; programs of a host are infinitely fast")
 
     def prepare() -> None:
         if setsid:

@@ -203,7 +203,7 @@ def apply(patcher: Patcher) -> None:
     own = types.SimpleNamespace(**{**vars(importing._os), "stat": os.stat})
     patcher.attribute(importing, "_os", own)
     for name in ("stat", "lstat", "fstat"):
-        patcher.replace_listed(name, _showing(getattr(os, name)))
+        patcher.replace(os, name, _showing(getattr(os, name)))
     patcher.method(os.DirEntry, "stat", _showing(os.DirEntry.stat))
     utime = os.utime
 
@@ -211,6 +211,6 @@ def apply(patcher: Patcher) -> None:
         task = current.task
         return utime(*args, **kwargs) if task is None else _set_times(task.process, *args, **kwargs)
 
-    patcher.replace_listed("utime", copy_identity(set_times, utime))
+    patcher.replace(os, "utime", copy_identity(set_times, utime))
     for name in ("mkdir", "truncate"):
-        patcher.replace_listed(name, _then_stamped(getattr(os, name)))
+        patcher.replace(os, name, _then_stamped(getattr(os, name)))

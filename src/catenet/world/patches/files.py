@@ -7,16 +7,18 @@ import fcntl
 import operator
 import os
 import struct
+import sys
 import termios
 from collections.abc import Callable, Sequence
 from posix import close as close_really  # what it is outside of worlds
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from catenet.posix.arguments import INT_MAX, VECTORS, flat, lone_int, memory, scatter
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.arguments import INT_MAX, VECTORS, c_int, flat, lone_int, memory, scatter
+from catenet.posix.errors import CallNotModelled, os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
+from catenet.posix.pipe import PipeReader, PipeWriter
 from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
 from catenet.world.patches.file_times import stamping
@@ -33,6 +35,9 @@ SIOCOUTQ = 0x5411
 SIOCOUTQNSD = 0x894B
 SIOCATMARK = 0x8905
 F_SETFL_KEPT = os.O_NONBLOCK
+F_SETPIPE_SZ: Final = 1031
+F_GETPIPE_SZ: Final = 1032
+PAGE: Final = 4096
 WRITING = ("write", "writev", "sendfile")
 LOCK_INTERVAL = 0.01
 """Seconds between two attempts to lock a file."""
@@ -41,14 +46,25 @@ LOCK_INTERVAL = 0.01
 DUPLICATE = 'use os.dup, or give the host isolation = "process"'
 
 
+UNSIGNED_MAX: Final = 2**32 - 1
+
+FIRST_NAMES: Final = ("fd", "out_fd")
+"""What `os` calls the first argument of functions that take it by name."""
+
+
 def _on_descriptor(
     original: Callable[..., Any], simulated: Callable[..., Any], standard: Callable[..., Any] | None
 ) -> Callable[..., Any]:
     """A function of `os` whose first argument may be a simulated descriptor, or one that leads elsewhere."""
 
-    def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
+    def function(descriptor: Any = None, *args: Any, **kwargs: Any) -> Any:
         task = current.task
         if task is None or not isinstance(descriptor, int):
+            name = next((name for name in FIRST_NAMES if name in kwargs), "") if descriptor is None else ""
+            if name:
+                return function(kwargs.pop(name), *args, **kwargs)
+            if descriptor is None and not args:
+                return original(**kwargs)  # which says that it is missing
             return original(descriptor, *args, **kwargs)
         if descriptor < FIRST_DESCRIPTOR:
             leads = task.process.streams.redirected.get(descriptor, descriptor)
@@ -57,6 +73,8 @@ def _on_descriptor(
                     return standard(task.process, leads, *args, **kwargs)
                 return original(leads, *args, **kwargs)
             descriptor = leads
+        elif descriptor > INT_MAX:
+            return original(descriptor, *args, **kwargs)  # which says that it is too large
         return simulated(task.process, descriptor, *args, **kwargs)
 
     return copy_identity(function, original)
@@ -134,6 +152,7 @@ def _close(process: Process, descriptor: int) -> None:
 
 
 def _pipe(process: Process, flags: int = 0) -> tuple[int, int]:
+    flags = c_int(flags)
     kernel = process.host.kernel
     ends = kernel.pipe()
     if flags & os.O_NONBLOCK:
@@ -176,14 +195,14 @@ def _seek(process: Process, descriptor: int, *args: Any) -> int:
     raise os_error(errno.ESPIPE)
 
 
-def _sendfile(process: Process, target: int, source: int, offset: int | None, count: int, **kwargs: Any) -> int:
+def _sendfile(process: Process, target: int, in_fd: int, offset: int | None, count: int, **kwargs: Any) -> int:
     """sendfile(2) from a real file to a simulated socket or pipe."""
-    if process.host.kernel.is_open_here(source):
+    if process.host.kernel.is_open_here(in_fd):
         raise os_error(errno.EINVAL)
     kernel = process.host.kernel
     file = kernel.file(target)
     size = min(count, 1 << 20)
-    data = os.read(source, size) if offset is None else os.pread(source, size, offset)
+    data = os.read(in_fd, size) if offset is None else os.pread(in_fd, size, offset)
     if not data:
         return 0
     return kernel.wait("sendfile", file, file.write, _timeout(file), data)
@@ -220,8 +239,13 @@ def _fcntl(process: Process, descriptor: int, command: int, argument: Any = 0) -
     if command == fcntl.F_SETFD:
         kernel.set_inheritable(descriptor, not argument & fcntl.FD_CLOEXEC)
         return 0
-    if command == getattr(fcntl, "F_SETPIPE_SZ", -1):
-        return 0
+    if command in (F_SETPIPE_SZ, F_GETPIPE_SZ) and isinstance(file, PipeReader | PipeWriter):
+        if command == F_SETPIPE_SZ:
+            size = max(PAGE, 1 << (operator.index(argument) - 1).bit_length())
+            if size < file.queue.size:
+                raise os_error(errno.EBUSY)
+            file.queue.capacity = size
+        return file.queue.capacity
     if command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
         number = kernel.duplicate(descriptor)
         if command == fcntl.F_DUPFD:
@@ -266,7 +290,9 @@ def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
     def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
         task = current.task
         if task is not None:
-            number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+            number = descriptor if isinstance(descriptor, int) else getattr(descriptor, "fileno", lambda: -1)()
+            if not isinstance(number, int) or number > INT_MAX:
+                return call(descriptor, *args, **kwargs)
             number = task.process.streams.redirected.get(number, number)
             if task.process.host.kernel.is_open_here(number):
                 return simulated(task.process, number, *args, **kwargs)
@@ -298,21 +324,25 @@ def _lock_file(original: Callable[..., Any]) -> Callable[..., Any]:
 # Standard streams.
 
 
-def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: bool = True) -> int:
+def _duplicate_to(process: Process, fd: int, fd2: int, inheritable: bool = True) -> int:
     """dup2(2). Numbers that are the machine's otherwise lead elsewhere from then on."""
-    descriptor, target = operator.index(descriptor), operator.index(target)
+    descriptor, target = operator.index(fd), operator.index(fd2)
+    if descriptor < 0 or target < 0:
+        raise os_error(errno.EBADF)
     redirected, kernel = process.streams.redirected, process.host.kernel
     source = redirected.get(descriptor, descriptor)
-    if not 0 <= target <= 2:
-        if not process.host.owns_process:
-            raise NotModelled(f"os.dup2 to {target} is not modelled on a host that shares its process; {DUPLICATE}")
+    if target > 2:
+        if kernel.is_open_here(source):
+            kernel.file(source)
+        if not (process.host.owns_process or (source >= FIRST_DESCRIPTOR and target >= FIRST_DESCRIPTOR)):
+            raise CallNotModelled(f"os.dup2 to {target} is not modelled on a host that shares its process; {DUPLICATE}")
         if kernel.is_open_here(source):
             kernel.duplicate_to(source, target)
             if source != target:
                 _close_redirected(process, target)
             kernel.set_inheritable(target, inheritable)
             return target
-        if not 0 <= target < FIRST_DESCRIPTOR:
+        if target >= FIRST_DESCRIPTOR:
             raise os_error(errno.EBADF)
     if descriptor == target:
         os.fstat(target)
@@ -327,6 +357,35 @@ def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: b
     if inheritable:
         kernel.inheritable.add(target)
     return target
+
+
+def _event_counter(process: Process, initval: int, flags: int = os.EFD_CLOEXEC) -> int:
+    """`os.eventfd`; OverflowError, EINVAL."""
+    value, flags = operator.index(initval), operator.index(flags)
+    if value < 0:
+        raise ValueError("value must be positive")
+    if value > UNSIGNED_MAX:
+        raise OverflowError("Python int too large to convert to C unsigned int")
+    if flags & ~(os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE):
+        raise os_error(errno.EINVAL)
+    kernel = process.host.kernel
+    file = kernel.event_counter(value, bool(flags & os.EFD_SEMAPHORE))
+    if flags & os.EFD_NONBLOCK:
+        file.set_nonblocking(True)
+    number = kernel.install(file)
+    if not flags & os.EFD_CLOEXEC:
+        kernel.set_inheritable(number, True)
+    return number
+
+
+def _read_counter(fd: int) -> int:
+    """`os.eventfd_read`."""
+    return int.from_bytes(os.read(fd, 8), sys.byteorder)
+
+
+def _write_counter(fd: int, value: int) -> None:
+    """`os.eventfd_write`."""
+    os.write(fd, operator.index(value).to_bytes(8, sys.byteorder))
 
 
 def _close_redirected(process: Process, descriptor: int) -> None:
@@ -364,7 +423,7 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def function(path: Any, *args: Any, **kwargs: Any) -> Any:
         task = current.task
-        if task is not None:
+        if task is not None and isinstance(path, str | bytes | os.PathLike):
             name = os.path.abspath(os.fsencode(path))
             if task.process.host.kernel.unbind(name):
                 return None
@@ -415,6 +474,9 @@ def apply(patcher: Patcher) -> None:
             patcher.replace(os, name, _on_descriptor(real, simulated, STANDARD.get(name)))
     patcher.attribute(os, "close", _close_any(os.close))
     patcher.function(os, "dup2", _duplicate_to)
+    patcher.function(os, "eventfd", _event_counter)
+    patcher.function(os, "eventfd_read", lambda process, fd: _read_counter(fd))
+    patcher.function(os, "eventfd_write", lambda process, fd, value: _write_counter(fd, value))
     patcher.function(os, "closerange", _close_range)
     patcher.function(os, "pipe", _pipe)
     patcher.function(os, "pipe2", _pipe)

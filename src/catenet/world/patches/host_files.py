@@ -20,7 +20,7 @@ from catenet.world.engine.current import current
 from catenet.world.patches.file_times import note_opened, open_to_write
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.proc import machines_path, proc_text
-from catenet.world.patches.rawfile import RawFile
+from catenet.world.patches.rawfile import RawFile, RawStream
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -58,6 +58,13 @@ class _Open:
             if kernel.is_open_here(file):
                 raw = RawFile(kernel, file, mode, closefd=closefd)
                 return raw.wrap(mode, buffering, encoding, errors, newline)
+            leads = task.process.streams.redirected.get(file, file)
+            if 0 <= leads <= 2:
+                return RawStream(file, mode, closefd=closefd and file > 2).wrap(
+                    mode, buffering, encoding, errors, newline
+                )
+            if leads != file:  # the file object gets another descriptor of what it leads to
+                return self(os.dup(leads), mode, buffering, encoding, errors, newline, True, opener)
         elif task is not None and opener is None:
             text = _text_of(task.process, file)
             if text is not None:

@@ -39,6 +39,7 @@ from catenet.world.patches import (
     terminals,
     threads,
     tls,
+    tracebacks,
 )
 from catenet.world.patches.imports import PrivateFinder
 from catenet.world.patches.patching import Patcher
@@ -62,6 +63,7 @@ APPLY: Final = (
     machine.apply,
     databases.apply,
     signals.apply,
+    tracebacks.apply,
     system.apply,
     credentials.apply,
     jobs.apply,

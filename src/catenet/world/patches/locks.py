@@ -8,7 +8,6 @@ owner by real thread, which all greenlets share; the table `_held` says which ta
 
 from __future__ import annotations
 
-import _queue
 import _thread
 from collections import deque
 from collections.abc import Callable
@@ -101,6 +100,17 @@ def _reinitialize(self: Any) -> None:
     _REAL["_at_fork_reinit"](self)
 
 
+_held_for_ever: Final = _thread.allocate_lock()
+_held_for_ever.acquire()
+_real_acquire: Final = _thread.LockType.acquire
+
+
+def _check_timeout(blocking: bool, timeout: float) -> None:
+    """Raise what the interpreter says of a timeout that cannot be, whether the lock is free or not."""
+    if not blocking or timeout < 0 or timeout > _thread.TIMEOUT_MAX:
+        _real_acquire(_held_for_ever, blocking, timeout)
+
+
 def _apply_locks(patcher: Patcher) -> None:
     lock_type = _thread.LockType
     namespace = vars(lock_type)
@@ -110,9 +120,11 @@ def _apply_locks(patcher: Patcher) -> None:
         task = current.task
         if task is None:
             return real_acquire(self, blocking, timeout)  # type: ignore[no-any-return]
+        if timeout != -1:
+            _check_timeout(blocking, timeout)
         if real_acquire(self, False):
             return True
-        if not blocking or timeout == 0 or (timeout < 0 and timeout != -1):
+        if not blocking or timeout == 0:
             if not blocking:
                 task.spin()
             return real_acquire(self, blocking, timeout)  # type: ignore[no-any-return]
@@ -163,6 +175,8 @@ def _acquire_reentrant(self: Any, blocking: bool = True, timeout: float = -1) ->
     task = current.task
     if task is None:
         return bool(_REAL["acquire"](self, blocking, timeout))
+    if timeout != -1:
+        _check_timeout(blocking, timeout)
     if _take(self, task, 1):
         return True
     if not blocking or timeout == 0:
@@ -231,8 +245,9 @@ _REENTRANT: Final = {
 }
 
 
-def _apply_queues(patcher: Patcher) -> None:
-    namespace = vars(_queue.SimpleQueue)
+def _apply_queues(patcher: Patcher, module: Any) -> None:
+    """Patch the queue of a module `_queue`, which may have been loaded more than once."""
+    namespace = vars(module.SimpleQueue)
     real_get, real_put = namespace["get"], namespace["put"]
 
     def get(self: Any, block: bool = True, timeout: float | None = None) -> Any:
@@ -244,22 +259,22 @@ def _apply_queues(patcher: Patcher) -> None:
         def attempt() -> bool:
             try:
                 found.append(real_get(self, False))
-            except _queue.Empty:
+            except module.Empty:
                 return False
             return True
 
         if attempt() or _wait(id(self), "SimpleQueue.get", attempt, timeout, task):
             return found[0]
-        raise _queue.Empty
+        raise module.Empty
 
     def put(self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:
         real_put(self, item)
         if _waiting:
             _wake_first(id(self))
 
-    patcher.method(_queue.SimpleQueue, "get", get)
-    patcher.method(_queue.SimpleQueue, "put", put)
-    patcher.method(_queue.SimpleQueue, "put_nowait", lambda self, item: put(self, item))
+    patcher.method(module.SimpleQueue, "get", get)
+    patcher.method(module.SimpleQueue, "put", put)
+    patcher.method(module.SimpleQueue, "put_nowait", lambda self, item: put(self, item))
 
 
 def apply(patcher: Patcher) -> None:
@@ -267,4 +282,4 @@ def apply(patcher: Patcher) -> None:
     _apply_locks(patcher)
     for name, new in _REENTRANT.items():
         patcher.method(_thread.RLock, name, new)
-    _apply_queues(patcher)
+    patcher.on_import("_queue", _apply_queues, again=True)

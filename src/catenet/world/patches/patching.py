@@ -95,6 +95,29 @@ def copy_identity(function: Callable[..., Any], original: Any) -> Callable[..., 
     return function
 
 
+class _Builtin(functools.partial):  # type: ignore[type-arg]
+    """A replacement of a function written in C: as an attribute of a class, it makes no method.
+
+    Programs have `clock = time.monotonic` in their classes. It pickles by its name, as the original does.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __reduce__(self) -> Any:
+        return self.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<built-in function {self.__name__}>"
+
+
+def _like(new: Any, original: Any) -> Any:
+    """What takes the place of `original`."""
+    if isinstance(original, types.BuiltinFunctionType) and isinstance(new, types.FunctionType):
+        return copy_identity(_Builtin(new), original)
+    return new
+
+
 class Patcher:
     """Patches modules and classes, and can restore them."""
 
@@ -111,15 +134,16 @@ class Patcher:
         original = getattr(module, name, MISSING)
         if original is MISSING:
             return
+        new = _like(new, original)
         self._originals[module.__name__, name] = original
         self._modules[module.__name__] = module
         self._replaced[id(original)] = (original, new)
         self.attribute(module, name, new)
+        if module is os:
+            self._list(original, new)
 
-    def replace_listed(self, name: str, new: Any) -> None:
-        """Replace a function of `os`, which is listed among those that take descriptors and the like."""
-        original = getattr(os, name)
-        self.replace(os, name, new)
+    def _list(self, original: Any, new: Any) -> None:
+        """Say of a replacement what `os.supports_dir_fd` and its like say of the original."""
         for listed in (getattr(os, supports) for supports in SUPPORTS):
             if original in listed:
                 listed.add(new)

@@ -239,8 +239,8 @@ def apply(patcher: Patcher) -> None:
     """Patch `os`; `open` and `os.open` ask this module themselves."""
     FORWARDED[SERVICE] = Forwarded(_answer, None)
     patcher.on_restore(lambda: FORWARDED.pop(SERVICE, None))
-    patcher.replace_listed("listdir", _listing(os.listdir))
-    patcher.replace_listed("scandir", _scanning(os.scandir))
-    patcher.replace_listed("readlink", _linking(os.readlink))
+    patcher.replace(os, "listdir", _listing(os.listdir))
+    patcher.replace(os, "scandir", _scanning(os.scandir))
+    patcher.replace(os, "readlink", _linking(os.readlink))
     for name in ("stat", "lstat"):
-        patcher.replace_listed(name, _stating(getattr(os, name)))
+        patcher.replace(os, name, _stating(getattr(os, name)))

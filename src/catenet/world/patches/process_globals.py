@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 import types
 from asyncio import events
 from pathlib import Path
@@ -19,6 +20,9 @@ __all__ = ["ProcessGlobals", "environment", "swap_globals"]
 _chdir = os.chdir
 _fchdir = os.fchdir
 _umask = os.umask
+_putenv = os.putenv
+_unsetenv = os.unsetenv
+_tzset = time.tzset
 
 # An exchange is made about twice per packet. Going through the dictionaries behind the names takes a third of the time.
 _sys: Final = vars(sys)
@@ -26,6 +30,9 @@ _events: Final = vars(events)
 _modules: Final = sys.modules
 _environ: Final = vars(os.environ)
 _environb: Final = vars(os.environb)
+
+OUTER_ZONE: Final = os.environb.get(b"TZ")
+"""The interpreter's time zone."""
 
 
 class ProcessGlobals:
@@ -49,6 +56,8 @@ class ProcessGlobals:
         "private",
         "program",
         "umask",
+        "zone",
+        "zoned",
     )
 
     def __init__(
@@ -76,6 +85,9 @@ class ProcessGlobals:
         """Its file mode mask; -1: the interpreter's."""
         self.outer_umask = -1
         """The interpreter's file mode mask, to be restored when the process leaves."""
+        self.zone: bytes | None = None
+        """The time zone (TZ) that it goes by, once `zoned` says that it has chosen one."""
+        self.zoned = False
         self.modules: dict[str, types.ModuleType] = {}
         self.private: dict[str, None] = {}
 
@@ -109,15 +121,25 @@ class ProcessGlobals:
         self.placed = True
         return before
 
+    def change_zone(self, zone: bytes | None) -> None:
+        """Let the process go by a time zone (tzset(3)); the process is in place."""
+        self.zone = zone
+        self.zoned = self.placed = True
+        _set_zone(zone)
+
     def enter_place(self) -> None:
-        """Go to the directory of the process and set its file mode mask."""
+        """Go to the directory of the process, and set its file mode mask and time zone."""
+        if self.zoned:
+            _set_zone(self.zone)
         if self.directory is not None:
             _chdir(self.directory)
         if self.umask >= 0:
             _umask(self.umask)
 
     def leave_place(self, home: str) -> None:
-        """Go back to the directory `home` and restore the interpreter's file mode mask."""
+        """Go back to the directory `home`, and restore the interpreter's file mode mask and time zone."""
+        if self.zoned:
+            _set_zone(OUTER_ZONE)
         if self.directory is not None:
             _chdir(home)
         if self.umask >= 0:
@@ -132,6 +154,15 @@ class ProcessGlobals:
                 self.private[name] = None
                 self.modules[name] = module
                 del sys.modules[name]
+
+
+def _set_zone(zone: bytes | None) -> None:
+    """Set what the C library takes for the time zone; None: the machine's."""
+    if zone is None:
+        _unsetenv(b"TZ")
+    else:
+        _putenv(b"TZ", zone)
+    _tzset()
 
 
 def swap_globals(last: ProcessGlobals, context: ProcessGlobals) -> None:

@@ -1,23 +1,22 @@
-"""A Python file object on a simulated descriptor, for `os.fdopen`."""
+"""Python file objects on simulated descriptors and on the standard streams of a host, for `open` and `os.fdopen`."""
 
 from __future__ import annotations
 
 import io
+import os
 from typing import Any
 
 from catenet.posix.file import File
 from catenet.posix.kernel import Kernel
 from catenet.posix.pysocket import kernel_after_fork
 
-__all__ = ["RawFile"]
+__all__ = ["RawFile", "RawStream"]
 
 
-class RawFile(io.RawIOBase):
-    """Reads and writes a descriptor."""
+class _Raw(io.RawIOBase):
+    """A descriptor with a mode."""
 
-    def __init__(self, kernel: Kernel, descriptor: int, mode: str, *, closefd: bool = True) -> None:
-        self._kernel = kernel
-        self._file = kernel.file(descriptor)
+    def __init__(self, descriptor: int, mode: str, *, closefd: bool) -> None:
         self._descriptor = descriptor
         self._closes = closefd
         self._reads = "r" in mode or "+" in mode
@@ -51,6 +50,15 @@ class RawFile(io.RawIOBase):
     def fileno(self) -> int:
         """The descriptor."""
         return self._descriptor
+
+
+class RawFile(_Raw):
+    """Reads and writes a simulated descriptor."""
+
+    def __init__(self, kernel: Kernel, descriptor: int, mode: str, *, closefd: bool = True) -> None:
+        self._kernel = kernel
+        self._file = kernel.file(descriptor)
+        super().__init__(descriptor, mode, closefd=closefd)
 
     def _open(self) -> File:
         """The open file; in a child another object than before fork(2)."""
@@ -88,3 +96,25 @@ class RawFile(io.RawIOBase):
             super().close()
             if self._closes and self._open().references:
                 self._kernel.close(self._descriptor)
+
+
+class RawStream(_Raw):
+    """Reads and writes a descriptor that leads to a standard stream of the host."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer."""
+        view = memoryview(buffer).cast("B")
+        data = os.read(self._descriptor, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def write(self, data: Any, /) -> int:
+        """Write to the stream."""
+        return os.write(self._descriptor, data)
+
+    def close(self) -> None:
+        """Close the descriptor, unless it is one of the streams themselves."""
+        if not self.closed:
+            super().close()
+            if self._closes:
+                os.close(self._descriptor)

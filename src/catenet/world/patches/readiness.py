@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catenet.posix import pyselect
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, copy_identity
 
@@ -47,14 +47,27 @@ def _epoll_select(original: Callable[..., Any]) -> Callable[..., Any]:
     return copy_identity(select, original)
 
 
+class _Poll(pyselect.PollObject):
+    """What `select.poll` returns, which cannot be made by its type."""
+
+    def __init__(self, *args: Any) -> None:
+        raise TypeError("cannot create 'select.poll' instances")
+
+
+def _poll(process: Any) -> pyselect.PollObject:
+    made = _Poll.__new__(_Poll)
+    pyselect.PollObject.__init__(made)
+    return made
+
+
 def _refuse(process: Any, *args: Any, **kwargs: Any) -> Any:
-    raise NotModelled("select.devpoll and select.kqueue are not modelled; use select.epoll or selectors")
+    raise CallNotModelled("select.devpoll and select.kqueue are not modelled; use select.epoll or selectors")
 
 
 def apply(patcher: Patcher) -> None:
     """Patch `select` and what `selectors` has bound of it."""
     patcher.function(select, "select", lambda process, *args: pyselect.select(*args))
-    patcher.function(select, "poll", lambda process: pyselect.PollObject())
+    patcher.function(select, "poll", _poll)
     for name in ("devpoll", "kqueue"):
         patcher.function(select, name, _refuse)
     patcher.attribute(selectors.SelectSelector, "_select", staticmethod(select.select))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled, NotModelled
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
@@ -161,7 +161,7 @@ def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         if _is_free(instead):
             return original(*args, **kwargs)
-        raise NotModelled(f"{name} is not modelled on a simulated host; {instead}")
+        raise CallNotModelled(f"{name} is not modelled on a simulated host; {instead}")
 
     return copy_identity(refuse, original)
 
@@ -176,7 +176,7 @@ class _RefusedClass:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not _is_free(self._instead):
-            raise NotModelled(self._message)
+            raise CallNotModelled(self._message)
         return self._original(*args, **kwargs)
 
     def __instancecheck__(self, instance: object) -> bool:
@@ -223,7 +223,7 @@ def _audit(event: str, args: Any) -> None:
     elif event == "fcntl.ioctl":
         _refuse_rtc(args)
     elif not _has_no_descriptor(event, args) and not (event == "subprocess.Popen" and _is_free(OWN_PROCESS)):
-        raise NotModelled(
+        raise CallNotModelled(
             f"a program on a simulated host was about to leave it (audit event {event!r}); {PYTHON_MODULES}"
         )
 
@@ -261,7 +261,7 @@ def _refuse_rtc(args: tuple[Any, ...]) -> None:
     """Refuse to set the machine's clock in hardware."""
     request = args[1] & 0xFFFF_FFFF
     if request >> 8 & 0xFF == RTC_TYPE and request >> 30 & IOC_WRITE:
-        raise NotModelled(f"ioctl {request:#x} would set a clock of the real machine; {OWN_CLOCKS}")
+        raise CallNotModelled(f"ioctl {request:#x} would set a clock of the real machine; {OWN_CLOCKS}")
 
 
 def _arm(armed: bool) -> None:

@@ -8,7 +8,7 @@ import threading
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.errors import CallNotModelled, os_error
 from catenet.posix.pysocket import Socket
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher
@@ -115,7 +115,7 @@ class _SemLock:
 def _check_host() -> None:
     task = current.task
     if task is not None and not task.process.host.owns_process:
-        raise NotModelled(f"_multiprocessing.SemLock is not modelled on a simulated host; {OWN_PROCESS}")
+        raise CallNotModelled(f"_multiprocessing.SemLock is not modelled on a simulated host; {OWN_PROCESS}")
 
 
 class _Dispatching:

@@ -14,7 +14,7 @@ import types
 from posix import memfd_create
 from typing import TYPE_CHECKING, Final
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 from catenet.posix.kernel import Kernel
 from catenet.world.engine.children import client as this
 from catenet.world.engine.children.forking import ask_for_descriptor
@@ -54,7 +54,7 @@ def _opened(kernel: Kernel, name: str, flags: int) -> int:
 def _open(process: Process, path: str, flags: int, mode: int = 0o777) -> int:
     """`_posixshmem.shm_open`."""
     if not process.host.owns_process:
-        raise NotModelled(f"_posixshmem.shm_open is not modelled on a simulated host; {OWN_PROCESS}")
+        raise CallNotModelled(f"_posixshmem.shm_open is not modelled on a simulated host; {OWN_PROCESS}")
     if this.client is not None:
         return ask_for_descriptor(this.client, "shm_open", path, flags)
     return _opened(process.host.kernel, path, flags)

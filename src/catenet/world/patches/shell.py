@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 
 __all__ = ["SHELLS", "without_shell"]
 
@@ -25,7 +25,7 @@ def without_shell(words: Sequence[str]) -> list[str]:
     if found[:1] == ["exec"]:
         found = found[1:]
     if not found or "=" in found[0]:
-        raise NotModelled(
+        raise CallNotModelled(
             f"the shell is not modelled on a simulated host (`{' '.join(words)}`); give the program and its arguments "
             "as a list, and do in Python what the shell would do"
         )

@@ -14,13 +14,16 @@ from catenet.world.engine.current import current
 from catenet.world.engine.hub import NEVER
 from catenet.world.patches.credentials import real_user
 from catenet.world.patches.patching import Patcher
+from catenet.world.patches.tracebacks import Dumper
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 
-CATCHABLE: Final = frozenset(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP}
+RESERVED: Final = (32, 33)
+"""Signals that the C library keeps for itself."""
+CATCHABLE: Final = frozenset(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP, *RESERVED}
 
 SI_USER: Final = 0
 SI_KERNEL: Final = 0x80
@@ -59,7 +62,8 @@ def _set(process: Process, number: int, handler: Any) -> Any:
 
 
 def _get(process: Process, number: int) -> Any:
-    return _shown(process.handlers.get(_number(number), signal.SIG_DFL))
+    handler = process.handlers.get(_number(number), signal.SIG_DFL)
+    return _shown(handler.previous if isinstance(handler, Dumper) else handler)
 
 
 def _set_wakeup(process: Process, descriptor: int, *, warn_on_full_buffer: bool = True) -> int:
@@ -146,19 +150,21 @@ def _interrupt_main(process: Process, number: int = signal.SIGINT) -> None:
 
 def _sigwait(process: Process, wanted: Iterable[int]) -> Any:
     number = _wait_for(process, wanted, None)
-    return _Signals(number or 0)
+    return _member(number or 0)
 
 
 def _sigmask(process: Process, how: int, mask: Iterable[int]) -> set[Any]:
-    """Blocked signals wait until they are no longer blocked."""
-    previous = {_Signals(number) for number in process.blocked_signals}
-    numbers = {_number(number) for number in mask}
+    """Blocked signals wait until they are no longer blocked; EINVAL, ValueError."""
+    how, numbers = operator.index(how), _set_of(mask) & CATCHABLE
+    previous = _set_again(process.blocked_signals)
     if how == signal.SIG_BLOCK:
         process.blocked_signals |= numbers
     elif how == signal.SIG_UNBLOCK:
         process.blocked_signals -= numbers
-    else:
+    elif how == signal.SIG_SETMASK:
         process.blocked_signals = numbers
+    else:
+        raise os_error(22)
     waiting, process.held_signals = process.held_signals, []
     for number in waiting:
         process.deliver(number)
@@ -220,7 +226,15 @@ def _alarm(process: Process, seconds: int) -> int:
 
 
 def _set_again(numbers: Iterable[int]) -> set[Any]:
-    return {_Signals(number) for number in numbers}
+    """Signals as members of the enumeration, where they have names."""
+    return {_member(number) for number in numbers}
+
+
+def _member(number: int) -> Any:
+    try:
+        return _Signals(number)
+    except ValueError:  # one in real time
+        return number
 
 
 def _information_again(fields: tuple[int, ...] | None) -> signal.struct_siginfo | None:
@@ -238,10 +252,10 @@ def apply(patcher: Patcher) -> None:
         "set_wakeup_fd": (_set_wakeup, None),
         "raise_signal": (send, None),
         "pause": (_pause, None),
-        "sigwait": (_sigwait, _Signals),
+        "sigwait": (_sigwait, _member),
         "sigwaitinfo": (_wait_for_information, _information_again),
         "sigtimedwait": (_wait_with_timeout, _information_again),
-        "sigpending": (lambda process: {_Signals(number) for number in process.held_signals}, _set_again),
+        "sigpending": (lambda process: _set_again(process.held_signals), _set_again),
         "pthread_sigmask": (_sigmask, _set_again),
         "pthread_kill": (lambda process, thread, number: send(process, number), None),
         "setitimer": (_set_timer, None),

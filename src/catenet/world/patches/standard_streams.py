@@ -8,7 +8,7 @@ from collections.abc import Callable
 from posix import open as open_really  # what it is outside of worlds
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.errors import CallNotModelled, os_error
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -63,7 +63,7 @@ def _answer(result: Any) -> Callable[..., Any]:
 
 def _refuse(name: str, instead: str) -> Callable[..., Any]:
     def refuse(process: Process, descriptor: int, *args: Any, **kwargs: Any) -> Any:
-        raise NotModelled(f"os.{name}({descriptor}) is not modelled on a simulated host; {instead}")
+        raise CallNotModelled(f"os.{name}({descriptor}) is not modelled on a simulated host; {instead}")
 
     return refuse
 

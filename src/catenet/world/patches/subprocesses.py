@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.children.executing import execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
@@ -37,7 +37,7 @@ def _fork_exec(
 ) -> int:
     """`_posixsubprocess.fork_exec`: the number of a child that runs the first of `executables` that there is."""
     if not process.host.owns_process:
-        raise NotModelled(f"_posixsubprocess.fork_exec is not modelled on a simulated host; {OWN_PROCESS}")
+        raise CallNotModelled(f"_posixsubprocess.fork_exec is not modelled on a simulated host; {OWN_PROCESS}")
     words = [os.fsdecode(word) for word in args]
     paths = [os.fsdecode(path) for path in executables]
     if os.path.basename(paths[0]) in SHELLS:
@@ -136,7 +136,7 @@ def _take_identity(restore_signals: bool, start_new_session: bool, *rest: Any) -
 def _system(process: Process, command: str) -> int:
     """`os.system`, of command lines that need no shell."""
     if not process.host.owns_process:
-        raise NotModelled(f"os.system is not modelled on a simulated host; {OWN_PROCESS}")
+        raise CallNotModelled(f"os.system is not modelled on a simulated host; {OWN_PROCESS}")
     code = subprocess.call(command, shell=True)
     return code << 8 if code >= 0 else -code
 

@@ -23,6 +23,7 @@ def _no_terminal(process: Process, descriptor: Any, *args: Any) -> Any:
 
 
 def _no_terminal_of_os(process: Process, descriptor: Any, *args: Any) -> Any:
+    os.fstat(descriptor)
     raise os_error(errno.ENOTTY)
 
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import _thread
 import concurrent.futures.thread as pools
+import operator
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.task import Task
 from catenet.world.patches import locks
 from catenet.world.patches.patching import Patcher, dispatch
+from catenet.world.patches.unraisable import write_unraisable
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -28,11 +30,28 @@ def _start_new_thread(process: Process, function: Callable[..., Any], args: Any,
     """Start a greenlet instead of a thread."""
     if not callable(function):
         raise TypeError("first arg must be callable")
+    if not isinstance(args, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
     thread = getattr(function, "__self__", None)
     name = str(getattr(thread, "name", "") or getattr(function, "__name__", "thread"))
-    task = process.spawn(lambda: function(*args, **(kwargs or {})), name)
+    task = process.spawn(lambda: _run_thread(process, function, args, kwargs or {}), name)
     task.daemon = bool(getattr(thread, "daemon", True))
     return task.ident
+
+
+def _run_thread(process: Process, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """What a thread does: an exception that it does not catch is the unraisable hook's, as in CPython."""
+    try:
+        function(*args, **kwargs)
+    except SystemExit:  # also that of a process that has been killed
+        if process.dying:
+            raise
+    except BaseException:
+        if process.dying:
+            raise
+        write_unraisable("Exception ignored in thread started by", function)
 
 
 class _Handle:
@@ -108,8 +127,19 @@ def _new_name(process: Process, template: str = "Thread-%d") -> str:
     return template % process.threads_named
 
 
+SMALLEST_STACK: Final = 32768
+"""Smallest stack of a thread that CPython takes (THREAD_STACK_MIN)."""
+
+
 def _set_stack_size(process: Process, size: int = 0) -> int:
-    return 0
+    """`threading.stack_size`: kept and shown; what greenlets have is the interpreter's."""
+    size = operator.index(size)
+    if size < 0:
+        raise ValueError("size must be 0 or a positive value")
+    if size and size < SMALLEST_STACK:
+        raise ValueError(f"size not valid: {size} bytes")
+    previous, process.stack_size = process.stack_size, size
+    return previous
 
 
 def _apply_threading(patcher: Patcher) -> None:
@@ -121,6 +151,9 @@ def _apply_threading(patcher: Patcher) -> None:
         patcher.function(module, "get_ident", ident)
         patcher.function(module, "get_native_id", ident)
         patcher.function(module, "stack_size", _set_stack_size)
+    patcher.function(
+        _thread, "_count", lambda process: sum(task is not process.main for task in process.tasks.values())
+    )
     for name in ("start_new_thread", "start_new"):
         patcher.function(_thread, name, _start_new_thread)
     patcher.function(threading, "_start_new_thread", _start_new_thread)
@@ -129,7 +162,6 @@ def _apply_threading(patcher: Patcher) -> None:
     patcher.function(threading, "_newname", _new_name)
     patcher.function(threading, "enumerate", _enumerate)
     patcher.function(threading, "active_count", lambda process: len(_enumerate(process)))
-    patcher.function(threading, "activeCount", lambda process: len(_enumerate(process)))
     patcher.function(
         threading,
         "_register_atexit",

@@ -8,18 +8,27 @@ needs nothing of this.
 
 from __future__ import annotations
 
+import os
 import ssl
 import weakref
 from _ssl import _SSLContext
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.pysocket import Socket
-from catenet.world.patches.patching import Patcher, copy_identity
+from catenet.world.patches.patching import Patcher, copy_identity, dispatch
+
+if TYPE_CHECKING:
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 
 BLOCK: Final = 65_536
+HEADER: Final = 5
+"""Bytes of the header of a TLS record: type, version, length (RFC 8446, section 5.1)."""
+RECORDS: Final = range(20, 25)
+"""Types of records, from change_cipher_spec to heartbeat (RFC 6520)."""
+MAJOR_VERSION: Final = 3
 
 
 class _Engine:
@@ -35,6 +44,10 @@ class _Engine:
         self._object = context._wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=name, owner=owner, session=session
         )
+        self._header = b""
+        """What has come of the next record's header, which OpenSSL has as well."""
+        self._left = 0
+        """Bytes of the record that is being read and that have not come yet."""
         self._unsent = b""
         self._taken = 0
         """Bytes that OpenSSL has encrypted and that have not all been sent, so that `write` has yet to return."""
@@ -106,9 +119,28 @@ class _Engine:
             pass
 
     def _fill(self) -> None:
-        """Pass what the peer has sent to OpenSSL."""
+        """Pass what the peer has sent to OpenSSL, up to the end of a record and no further, as OpenSSL reads itself.
+
+        So what follows stays with the socket: `select` sees the next record, and who takes TLS off the connection
+        finds the plain text after it.
+        """
+        if not self._left:
+            self._header += self._receive(HEADER - len(self._header))
+            if len(self._header) < HEADER:
+                return
+            self._left = int.from_bytes(self._header[3:], "big")
+            is_record = self._header[0] in RECORDS and self._header[1] == MAJOR_VERSION
+            self._header = b""
+            if not is_record:
+                self._left = 0  # OpenSSL says what is wrong
+                return
+        if self._left:
+            self._left -= len(self._receive(self._left))
+
+    def _receive(self, size: int) -> bytes:
+        """Pass up to `size` bytes to OpenSSL and return them; none at the end of the stream, which OpenSSL is told."""
         try:
-            data = Socket.recv(self._socket, BLOCK)
+            data = Socket.recv(self._socket, size)
         except BlockingIOError:
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)") from None
         except TimeoutError:
@@ -117,6 +149,7 @@ class _Engine:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+        return data
 
     def do_handshake(self) -> None:
         """Perform the handshake."""
@@ -166,7 +199,24 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     return copy_identity(wrap_socket, original)
 
 
+def _load_default_paths(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`SSLContext.set_default_verify_paths`: OpenSSL asks the interpreter's environment, a program means its own."""
+
+    def simulated(process: Process, self: Any) -> None:
+        paths = ssl.get_default_verify_paths()
+        if paths.openssl_cafile_env in os.environ or paths.openssl_capath_env in os.environ:
+            found = paths.cafile, paths.capath
+            if any(found):
+                self.load_verify_locations(*found)
+            return
+        original(self)
+
+    return simulated
+
+
 def apply(patcher: Patcher) -> None:
-    """Patch what makes OpenSSL's objects."""
+    """Patch what makes OpenSSL's objects, and what tells them of the trusted ones."""
+    plain = ssl.SSLContext.set_default_verify_paths
+    patcher.attribute(ssl.SSLContext, "set_default_verify_paths", dispatch(plain, _load_default_paths(plain)))
     original: Any = vars(_SSLContext)["_wrap_socket"]
     patcher.method(_SSLContext, "_wrap_socket", _wrapped(original))

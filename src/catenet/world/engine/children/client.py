@@ -74,8 +74,8 @@ class ForkedProcess(Process):
     def _end(self, status: int) -> None:
         assert client is not None
         if not self.dying:
+            self.streams.finish()  # which may have to wait until a reader has made room
             self.dying = True
-            self.streams.finish()
         if isinstance(self.exception, KeyboardInterrupt):  # the interpreter ends by the signal then
             client.tell("handler", int(signal.SIGINT), int(SIG_DFL))
             client.call("function", "os.kill", (self.pid, int(signal.SIGINT)), {})

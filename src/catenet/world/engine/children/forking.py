@@ -9,7 +9,7 @@ from posix import close
 from posix import fork as fork_really
 from typing import TYPE_CHECKING, Final
 
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.errors import CallNotModelled, os_error
 from catenet.world.engine.children import client as this
 from catenet.world.engine.children.process import ChildProcess
 from catenet.world.engine.children.service import ASKED, GIVEN, TOLD, serve
@@ -40,7 +40,7 @@ def fork(process: Process) -> int:
     if this.client is not None:
         return _fork_in_child(process, this.client)
     if not process.host.owns_process:
-        raise NotModelled(
+        raise CallNotModelled(
             'os.fork is not modelled on a host that shares its process with others; give it isolation = "process", '
             "or run the other program on a host of the world (Host.run)"
         )

@@ -337,6 +337,10 @@ def _pair(process: ChildProcess, task: Task, family: int, kind: int, protocol: i
     return _new(process, one), _new(process, other)
 
 
+def _event_counter(process: ChildProcess, task: Task, value: int, semaphore: bool) -> Description:
+    return _new(process, process.host.kernel.event_counter(value, semaphore))
+
+
 def _pipe(process: ChildProcess, task: Task) -> Any:
     reader, writer = process.host.kernel.pipe()
     return _new(process, reader), _new(process, writer)
@@ -406,6 +410,7 @@ ASKED: Final[dict[str, Callable[..., Any]]] = {
     "close": _close,
     "socket": _socket,
     "socketpair": _pair,
+    "event_counter": _event_counter,
     "pipe": _pipe,
     "epoll": _epoll,
     "semaphore": _semaphore,

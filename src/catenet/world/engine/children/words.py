@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Any, Final
 
-from catenet.posix.errors import NotModelled
+from catenet.posix.errors import CallNotModelled
 
 __all__ = ["AGAIN", "DIE", "ERROR", "MAIN", "VALUE", "error_from", "packed_error"]
 
@@ -25,7 +25,7 @@ MAIN: Final = 0
 _ERRORS: Final[dict[str, type[Exception]]] = {
     each.__name__: each
     for each in (
-        NotModelled,
+        CallNotModelled,
         OSError,
         OverflowError,
         RuntimeError,

@@ -72,8 +72,13 @@ ROWS: Final = (
     ),
     Row("os", REPLACED, OWN_PROCESS, "execv execve posix_spawn posix_spawnp"),
     Row("os", REFUSED, NO_TERMINAL, "forkpty"),
-    Row("os", REFUSED, "use os.pipe or socket.socketpair", "eventfd"),
-    Row("os", REPLACED, "to the standard streams alone on a host that shares its process", "dup2"),
+    Row("os", REPLACED, "simulated descriptors", "eventfd eventfd_read eventfd_write"),
+    Row(
+        "os",
+        REPLACED,
+        "to the standard streams, and among simulated descriptors alone on a host that shares its process",
+        "dup2",
+    ),
     Row("os", REFUSED, "use os.sendfile, or os.read and os.write", "splice"),
     Row(
         "os",
@@ -92,7 +97,7 @@ ROWS: Final = (
         FILES,
         """access chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
         fwalk get_terminal_size getxattr lchown link listxattr lockf makedirs memfd_create pathconf
-        posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
+        posix_fadvise posix_fallocate pread preadv pwrite pwritev removedirs removexattr
         rename renames replace rmdir setxattr statvfs symlink sync walk""",
     ),
     Row(
@@ -105,6 +110,7 @@ ROWS: Final = (
     Row("os", REPLACED, "times of files are the world's", "lstat mkdir stat truncate utime"),
     Row("os", IN_PLACE, "times of files are the world's", "DirEntry"),
     Row("os", REPLACED, "files are the machine's, listed in the order of their names", "listdir scandir"),
+    Row("os", REPLACED, "files are the machine's, but for those below /proc", "readlink"),
     Row(
         "os",
         REPLACED,
@@ -112,7 +118,6 @@ ROWS: Final = (
         "cpu_count getloadavg process_cpu_count>=3.13 sched_getaffinity sysconf",
     ),
     Row("os", SHARED, "handlers stay with the interpreter, and run in children too", "register_at_fork"),
-    Row("os", HARMLESS, "on descriptors that no process can have", "eventfd_read eventfd_write"),
     Row(
         "os",
         HARMLESS,
@@ -146,7 +151,8 @@ ROWS: Final = (
         monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns pthread_getcpuclockid
         sleep strftime thread_time thread_time_ns time time_ns""",
     ),
-    Row("time", SHARED, "the machine's time zone, read from its `TZ`", "mktime tzset"),
+    Row("time", REPLACED, "the process's time zone, by its `TZ`", "tzset"),
+    Row("time", HARMLESS, "by the process's time zone", "mktime"),
     Row("time", HARMLESS, "", "get_clock_info strptime struct_time"),
     Row(
         "signal",
@@ -170,7 +176,7 @@ ROWS: Final = (
         "threading",
         REPLACED,
         "threads of the process",
-        "activeCount active_count enumerate get_ident get_native_id main_thread stack_size",
+        "active_count enumerate get_ident get_native_id main_thread stack_size",
     ),
     Row(
         "threading",
@@ -191,8 +197,8 @@ ROWS: Final = (
         "threading",
         HARMLESS,
         "",
-        """Barrier BoundedSemaphore Condition Event ExceptHookArgs Lock<3.13 RLock Semaphore Timer currentThread
-        current_thread""",
+        """activeCount Barrier BoundedSemaphore Condition Event ExceptHookArgs Lock<3.13 RLock Semaphore Timer
+        currentThread current_thread""",
     ),
     Row("sys", EXCHANGED, "the process's own", "argv orig_argv path modules stderr stdin stdout get_asyncgen_hooks"),
     Row(
@@ -232,11 +238,11 @@ ROWS: Final = (
     Row("atexit", REPLACED, "handlers of the process", "register unregister"),
     Row(
         "faulthandler",
-        REFUSED,
-        "the handlers would be the interpreter's",
-        "cancel_dump_traceback_later dump_traceback_later register unregister",
+        REPLACED,
+        "threads of the process, and its signals",
+        "cancel_dump_traceback_later dump_traceback dump_traceback_later register unregister",
     ),
-    Row("faulthandler", SHARED, "the interpreter's crash handler", "disable dump_traceback enable is_enabled"),
+    Row("faulthandler", SHARED, "the interpreter's crash handler", "disable enable is_enabled"),
     Row("pwd", SHARED, USERS, "getpwall getpwnam getpwuid"),
     Row("pwd", HARMLESS, "", "struct_passwd"),
     Row("grp", SHARED, USERS, "getgrall getgrgid getgrnam"),
