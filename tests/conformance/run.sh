@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The conformance suites that are no tests of pytest: protobuf's conformance runner (binary and JSON, and both through
-# XML), the Connect conformance suite, the suites of Starlette and FastAPI, public resolver scenarios. Our own scripts
-# are part of `make test`, h2spec is part of `make interop`.
+# XML), the Connect conformance suite, the suites of Starlette and FastAPI, public resolver scenarios, some of CPython's
+# own tests (all of them: python -m tests.conformance.cpython). Our own scripts are part of `make test`, h2spec is part
+# of `make interop`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH"
@@ -18,3 +19,6 @@ echo "ASGI: the suites of Starlette and FastAPI through our server, over HTTP/1.
 
 echo "resolver scenarios"
 tests/conformance/rpl.sh
+
+echo "CPython's own tests in a world"
+.venv/bin/python -m tests.conformance.cpython --quick
