@@ -153,7 +153,7 @@ class Streams:
         for stream in (self.stdout, self.stderr):
             try:
                 stream.flush()
-            except (ValueError, OSError):  # the program closed it, or led it to what is closed
+            except (ValueError, BrokenPipeError):  # the program closed it, or nobody reads it
                 pass
         for raw in self._raw:
             raw.finish()
