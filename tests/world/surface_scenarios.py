@@ -46,6 +46,21 @@ def standard_output_led_away_and_back() -> Any:
     return os.read(reading, 100).decode()
 
 
+def standard_streams_opened_by_number() -> Any:
+    reading, writing = os.pipe()
+    saved = os.dup(1)
+    os.dup2(writing, 1)
+    with os.fdopen(1, "w", closefd=False) as file:
+        file.write("by number, ")
+    with open(os.dup(1), "w") as file:
+        file.write("by another")
+    os.dup2(saved, 1)
+    file = os.fdopen(saved, "w")
+    same = file.fileno() == saved
+    file.close()
+    return os.read(reading, 100).decode(), same, outcome(os.close, saved), sys.stdin.fileno(), sys.stdout.fileno()
+
+
 def event_counters() -> Any:
     counter = os.eventfd(3)
     semaphore = os.eventfd(2, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
@@ -106,9 +121,12 @@ def sizes_of_pipes() -> Any:
 def unclosed_sockets() -> Any:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        socket.socket()
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        shown = repr(sock)
+        del sock
         socket.socketpair()
-    return [warning.category.__name__ for warning in caught]
+    return [warning.category.__name__ for warning in caught], str(caught[0].message) == f"unclosed {shown}"
 
 
 def polls_that_cannot_be() -> Any:
@@ -267,6 +285,7 @@ SCENARIOS = {
     for scenario in (
         duplicating_to_a_number,
         standard_output_led_away_and_back,
+        standard_streams_opened_by_number,
         event_counters,
         files_beside_sockets,
         passed_files,

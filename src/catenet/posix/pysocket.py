@@ -58,7 +58,7 @@ Result = TypeVar("Result")
 class Socket:
     """A socket of the host whose program makes it."""
 
-    __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout", "closed")
+    __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout", "closed", "owner")
 
     current_kernel: ClassVar[Callable[[], Kernel]]
     """Kernel of the host whose program runs; set by the runner of programs."""
@@ -70,11 +70,14 @@ class Socket:
     _kinds: tuple[int, int, int]
     closed: object
     """What the Python part of the class keeps: whether the program has closed it, though a file made of it be open."""
+    owner: type
+    """Class of the socket object that it stands behind."""
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._file = None
         self._kernel = kernel = Socket.current_kernel()
         self.closed = False
+        self.owner = socket.socket
         self._descriptor = -1
         self._timeout = Socket.default_timeout()
         family, kind, proto = lone_int(family), lone_int(type), lone_int(proto)
@@ -117,6 +120,7 @@ class Socket:
         new = cls.__new__(cls)
         new._kernel = kernel
         new.closed = False
+        new.owner = socket.socket
         new._timeout = timeout
         file.set_nonblocking(timeout is not None)
         new._adopt(file, kernel.install(file), protocol)
@@ -537,8 +541,18 @@ class Socket:
             self._kernel.close(descriptor)
 
     def __repr__(self) -> str:
+        """As that of the socket object."""
         family, kind, protocol = self._kinds
-        return f"<socket.socket fd={self._descriptor}, family={family}, type={kind}, proto={protocol}>"
+        name = f"{self.owner.__module__}.{self.owner.__qualname__}"
+        text = f"<{name} fd={self._descriptor}, family={family}, type={kind}, proto={protocol}"
+        for label, ask in (("laddr", self.getsockname), ("raddr", self.getpeername)):
+            try:
+                address = ask()
+            except OSError:
+                continue
+            if address:
+                text += f", {label}={address}"
+        return f"{text}>"
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:

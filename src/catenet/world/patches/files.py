@@ -23,7 +23,6 @@ from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
 from catenet.world.patches.file_times import stamping
 from catenet.world.patches.patching import Patcher, copy_identity
-from catenet.world.patches.rawfile import RawFile
 from catenet.world.patches.standard_streams import STANDARD
 
 if TYPE_CHECKING:
@@ -206,21 +205,6 @@ def _sendfile(process: Process, target: int, in_fd: int, offset: int | None, cou
     if not data:
         return 0
     return kernel.wait("sendfile", file, file.write, _timeout(file), data)
-
-
-def _open_descriptor(
-    process: Process,
-    descriptor: int,
-    mode: str = "r",
-    buffering: int = -1,
-    encoding: Any = None,
-    errors: Any = None,
-    newline: Any = None,
-    closefd: bool = True,
-) -> Any:
-    """`os.fdopen` of a simulated descriptor."""
-    raw = RawFile(process.host.kernel, descriptor, mode, closefd=closefd)
-    return raw.wrap(mode, buffering, encoding, errors, newline)
 
 
 # fcntl.
@@ -466,7 +450,6 @@ def apply(patcher: Patcher) -> None:
         "fsync": _known(None),
         "lseek": _seek,
         "sendfile": _sendfile,
-        "fdopen": _open_descriptor,
     }
     for name, simulated in on_descriptor.items():
         if hasattr(os, name):

@@ -1,4 +1,4 @@
-"""Python file objects on simulated descriptors and on the standard streams of a host, for `open` and `os.fdopen`."""
+"""Python file objects on simulated descriptors and on the standard streams of a host, for `open`."""
 
 from __future__ import annotations
 

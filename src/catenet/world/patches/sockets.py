@@ -97,7 +97,8 @@ def _initialiser(original: Callable[..., None]) -> Callable[..., None]:
         if current.task is None:
             original(self, family, type, proto, fileno)
         else:
-            self._catenet = Socket(family, type, proto, fileno)
+            self._catenet = made = Socket(family, type, proto, fileno)
+            made.owner = self.__class__
 
     return copy_identity(initialise, original)
 

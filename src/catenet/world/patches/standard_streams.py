@@ -8,7 +8,7 @@ from collections.abc import Callable
 from posix import open as open_really  # what it is outside of worlds
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.posix.errors import CallNotModelled, os_error
+from catenet.posix.errors import os_error
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -61,13 +61,6 @@ def _answer(result: Any) -> Callable[..., Any]:
     return lambda process, descriptor, *args, **kwargs: result
 
 
-def _refuse(name: str, instead: str) -> Callable[..., Any]:
-    def refuse(process: Process, descriptor: int, *args: Any, **kwargs: Any) -> Any:
-        raise CallNotModelled(f"os.{name}({descriptor}) is not modelled on a simulated host; {instead}")
-
-    return refuse
-
-
 STANDARD: Final[dict[str, Callable[..., Any]]] = {
     "read": _read,
     "readv": _read_vector,
@@ -75,7 +68,6 @@ STANDARD: Final[dict[str, Callable[..., Any]]] = {
     "writev": _write_vector,
     "close": _answer(None),
     "dup": _duplicate,
-    "fdopen": _refuse("fdopen", "use sys.stdin, sys.stdout or sys.stderr"),
     "set_blocking": _answer(None),
     "get_blocking": _answer(True),
     "set_inheritable": _answer(None),

@@ -29,7 +29,7 @@ ROWS: Final = (
         "os",
         REPLACED,
         "simulated descriptors and the standard streams",
-        """close closerange dup fdopen fstat fsync get_blocking get_inheritable isatty lseek pipe pipe2 read readv
+        """close closerange dup fstat fsync get_blocking get_inheritable isatty lseek pipe pipe2 read readv
         sendfile set_blocking set_inheritable write writev""",
     ),
     Row("os", REPLACED, "names of local sockets beside files", "chmod remove unlink"),
@@ -72,6 +72,7 @@ ROWS: Final = (
     ),
     Row("os", REPLACED, OWN_PROCESS, "execv execve posix_spawn posix_spawnp"),
     Row("os", REFUSED, NO_TERMINAL, "forkpty"),
+    Row("os", HARMLESS, "`open` by number", "fdopen"),
     Row("os", REPLACED, "simulated descriptors", "eventfd eventfd_read eventfd_write"),
     Row(
         "os",
