@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conformance.cpython.modules import reason
-from tests.conformance.cpython.table import BEGIN, END, Result, table, write_table
+from tests.conformance.cpython.table import BEGIN, END, Result, listed, table, write_table
 from tests.conformance.cpython.verdicts import read_verdicts
 
 OUTPUT = """\
@@ -53,3 +53,9 @@ def test_table(tmp_path: Path) -> None:
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_table(text, document)
     assert document.read_text() == f"before\n{BEGIN}\n\n{text}\n\n{END}\nafter\n"
+
+
+def test_what_is_listed_as_failing_is_read_back(tmp_path: Path) -> None:
+    kernel = {"m.C.test_a": "ok", "m.C.test_b": "ok", "m.C.test_c": "skipped"}
+    text = table("3.11.7", [Result("test_m", kernel, {"m.C.test_a": "ok", "m.C.test_b": "failed"})])
+    assert listed(f"* `m.C.test_x`\n{BEGIN}\n{text}\n{END}\n") == {"m.C.test_b"}
