@@ -1,7 +1,8 @@
 """Landlock: which files, ports and processes are out of reach (landlock(7), linux/landlock.h).
 
-It allows by hierarchies of files, and takes nothing out of one. So what is at the top is allowed one by one, but the
-kernel's own files, devices, and the folder of system services.
+It allows by hierarchies of files, and takes nothing out of one. So folders at the top are allowed one by one, but the
+kernel's own files, devices, and the folder of system services. Files directly at the top, and in the folders that are
+not allowed, are neither written nor made, renamed or removed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from catenet.world.enclosure.kernel import Architecture, system_call
@@ -19,7 +20,11 @@ from catenet.world.enclosure.kernel import Architecture, system_call
 __all__ = ["restrict", "restrict_signals"]
 
 WRITE_FILE: Final = 1 << 1
+REMOVE: Final = 1 << 4 | 1 << 5
+"""Folders and files, also by a rename."""
 MAKE_DEVICES: Final = 1 << 6 | 1 << 11
+MAKE: Final = 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
+"""Folders, files, sockets, FIFOs, symbolic links, also by a link or a rename."""
 REFER: Final = 1 << 13
 TRUNCATE: Final = 1 << 14
 DEVICE_CONTROL: Final = 1 << 15
@@ -68,10 +73,14 @@ def restrict(machine: Architecture, children: bool, besides: Iterable[str] = ())
 
 
 def restrict_signals(machine: Architecture) -> None:
-    """Have signals reach what comes of this thread alone, though more was allowed before; OSError."""
+    """Have signals reach what comes of this thread alone, though more was allowed before; OSError.
+
+    Any domain refuses moves from one folder to another unless it allows them: this one does, everywhere.
+    """
     if _version(machine) >= SCOPES:
-        rules = _make(machine, [0, 0, SIGNALS])
+        rules = _make(machine, [REFER, 0, SIGNALS])
         try:
+            _allow(machine.numbers["landlock_add_rule"], rules, "/", REFER)
             system_call(machine.numbers["landlock_restrict_self"], rules, 0)
         finally:
             os.close(rules)
@@ -92,7 +101,7 @@ def _rights(version: int) -> int:
     """What is decided about files; the first version would let nothing be moved from one folder to another."""
     if version < 2:
         return 0
-    rights = WRITE_FILE | MAKE_DEVICES | REFER
+    rights = WRITE_FILE | REMOVE | MAKE | MAKE_DEVICES | REFER
     if version >= 3:
         rights |= TRUNCATE
     return rights | DEVICE_CONTROL if version >= 5 else rights
@@ -100,16 +109,20 @@ def _rights(version: int) -> int:
 
 def _open_to_writing(children: bool) -> Iterator[str]:
     """What may be written as ever."""
-    for name in os.listdir("/"):
-        if name not in CLOSED:
-            yield f"/{name}"
+    yield from _folders("/", CLOSED)
     for name in DEVICES:
         yield f"/dev/{name}"
     if not children:
         yield OWN
     with contextlib.suppress(OSError):
-        for entry in os.scandir("/run"):
-            if entry.is_dir(follow_symlinks=False) and entry.name not in SERVICES:
+        yield from _folders("/run", SERVICES)
+
+
+def _folders(parent: str, but: Container[str]) -> Iterator[str]:
+    """Folders in another. What a symbolic link names is open if it lies in one of them."""
+    with os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and entry.name not in but:
                 yield entry.path
 
 
