@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -550,3 +551,41 @@ def test_a_script_that_is_gone_when_its_turn_comes_ends_as_it_ends_the_interpret
     assert (done.returncode, "Traceback" in done.stderr, text in done.stderr) == (1, False, True)
     figures = json.loads((where / "figures.json").read_text())
     assert [process["exit_status"] for process in figures["processes"]] == [0, 2]
+
+
+ENDLESS = {
+    "a loop": "while True: pass",
+    "to nobody": """
+        import socket
+        end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True: end.sendto(b"x" * 60000, ("127.0.0.1", 9))
+        """,
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_two_signals_end_a_run_whose_host_never_answers(name, folder):
+    """With status 130, the report, and what the program has said."""
+    begun = "import pathlib\nprint('begun', flush=True)\npathlib.Path('begun').touch()\n"
+    where = folder(busy__py=begun + textwrap.dedent(ENDLESS[name]))
+    words = [*CATENET, "run", "--json", "figures.json", "busy.py"]
+    with commands.Popen(words, real=True, cwd=where, stdout=-1, stderr=-1, text=True) as process:
+        while not (where / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None and not has_taken_signals(process.pid):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert re.search(r"^host +\| begun$", out, re.MULTILINE)
+    assert "all programs of this host have ended" in err
+    (program,) = json.loads((where / "figures.json").read_text())["processes"]
+    assert (program["name"], program["exit_status"]) == ("busy.py", 137)
+
+
+def has_taken_signals(pid):
+    """Whether a process has taken the signals that it was sent."""
+    status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return not int(status["ShdPnd"], 16) and not int(status["SigPnd"], 16)

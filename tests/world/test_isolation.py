@@ -295,6 +295,43 @@ def test_a_host_that_is_to_be_restarted_boots_again_after_a_fault() -> None:
     assert (statuses, lines[-1]) == ([139, 0], ("a", "stdout", "False"))
 
 
+@pytest.mark.parametrize("latency", [0.0, 0.01])
+def test_what_a_host_has_said_before_its_process_ends_is_shown_at_its_time(latency: float) -> None:
+    """In the order of time among what others say, with its programs, which end when they had their last turn."""
+    crash = (
+        "import ctypes, faulthandler, time; faulthandler.disable(); print('one', flush=True); time.sleep(2);"
+        "print('two', flush=True); ctypes.string_at(0)"
+    )
+    other = "import time\nfor number in range(5): time.sleep(0.75); print(number)"
+    lines: list[Line] = []
+    with World(1, output=lambda *line: lines.append(line), isolation="process") as world:
+        world.network("net", "10.0.0.0/24")
+        for name, code in (("a", crash), ("b", other), ("c", "print('c')")):
+            link = LinkProperties(latency=latency)
+            world.host(name, network="net", link=link).run(["-c", code])
+        world.run(check=False)
+        ends = {each.host.name: (each.started_at, each.status, each.ended_at) for each in world.processes}
+    assert [text for _, _, text in lines if text != "c"] == [
+        *("one", "0", "1", "two", "Segmentation fault: all programs of this host have ended", "2", "3", "4"),
+    ]
+    assert ends == {"a": (0.0, 139, 2.0), "b": (0.0, 0, 3.75), "c": (0.0, 0, 0.0)}
+
+
+def test_nothing_is_said_twice_by_a_host_whose_process_ends() -> None:
+    """Also programs that have ended before it, in the same turn of the world's, and after a restart."""
+    code = (
+        "import ctypes, faulthandler, subprocess, sys; faulthandler.disable();"
+        "subprocess.run([sys.executable, '-c', 'print(1)']); print(2, flush=True); ctypes.string_at(0)"
+    )
+    lines: list[Line] = []
+    with World(1, output=lambda *line: lines.append(line), isolation="process") as world:
+        world.host("a").run(["-c", code], restart="on-failure")
+        world.run(until=0.15, check=False)
+        statuses = [process.status for process in world.processes]
+    assert [text for _, stream, text in lines if stream == "stdout"] == ["1", "2"] * 2
+    assert statuses == [139, 0] * 2
+
+
 # What a world says of hosts that are elsewhere.
 
 
@@ -406,6 +443,36 @@ def test_processes_end_with_their_world() -> None:
         world.hosts["a"].crash()
         assert len(children() - before) == 2
     assert children() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_host_that_does_not_answer_is_ended_by_an_interrupt(number: int, tmp_path: Path) -> None:
+    """After a while, in which it could: the other host gets the signal in the world, and ends in order."""
+    told = tmp_path / "pid"
+    busy = f"import ctypes; open({str(told)!r}, 'w').write(str(ctypes.CDLL(None).getpid()))\nwhile True: pass"
+    calm = "import time\ntry: time.sleep(9)\nexcept KeyboardInterrupt: print('stopped')"
+    code = f"""
+import signal
+from catenet.world import World
+from catenet.world.engine.isolation import coordinator
+coordinator.GRACE = 0.3
+signal.signal(signal.SIGTERM, lambda *of: signal.raise_signal(signal.SIGINT))
+with World(1, output=lambda *line: print(*line), isolation="process") as world:
+    world.host("a").run(["-c", {calm!r}])
+    world.host("b").run(["-c", {busy!r}])
+    try:
+        world.run()
+    except KeyboardInterrupt:
+        world.terminate(signal.SIGINT)
+print([(process.host.name, process.status) for process in world.processes])
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        wait_for(lambda: told.exists() and told.read_text() != "")
+        parent.send_signal(number)
+        said = parent.communicate(timeout=60)[0].splitlines()
+    assert said == ["b stderr Killed: all programs of this host have ended", "a stdout stopped", said[-1]]
+    assert eval(said[-1]) == [("a", 0), ("b", 137)]
+    assert not is_running(int(told.read_text()))
 
 
 def children() -> set[str]:

@@ -359,6 +359,7 @@ class World:
         for service in self.services.values():
             service.check()
         self.ending.begin()
+        self.isolation.go_on()
         with self._hub_running():
             more = self._advance(until)
             self.isolation.refresh()

@@ -284,6 +284,8 @@ class Hub:
         """Whether what happens now is between instants."""
         self.elsewhere: Elsewhere | None = None
         """Hosts that other hubs run, if there are any."""
+        self.turns_begin: memoryview[float] | None = None
+        """Memory whose first number is when programs had their last turns: for whoever is left if one ends all."""
         self._useless = 0
         self._stopping = False
         self._finishing = False
@@ -492,7 +494,9 @@ class Hub:
 
     def _take_turns(self) -> None:
         """Run every woken program once; programs that they wake run after the packets that they send."""
-        turns = self.turns
+        turns, begin = self.turns, self.turns_begin
+        if begin is not None:
+            begin[0] = self.now
         for _ in range(len(turns)):
             turns.popleft().happen(self.now, 0.0)
             if self._stopping:

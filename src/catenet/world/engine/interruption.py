@@ -29,7 +29,10 @@ class Interruptible:
 
     def _handle_interrupt(self, number: int, frame: Any) -> None:
         world = self._world
-        if world.interrupted:
+        works = world.isolation.interrupt()
+        if works and world.closing:  # nothing is left to be stopped
+            return
+        if world.interrupted and not works:
             raise KeyboardInterrupt
         world.interrupted = True
         world.hub.stop()

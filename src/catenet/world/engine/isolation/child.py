@@ -17,6 +17,7 @@ from catenet.world.enclosure.closing import close_child
 from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.ending import CHECK_INTERVAL, Ending
 from catenet.world.engine.isolation import messages
+from catenet.world.engine.isolation.journal import Journal
 from catenet.world.engine.isolation.messages import Channel, Item, Packet, Parcel
 from catenet.world.engine.isolation.state import Baseline, memory_of, owner_of, pending_starts
 from catenet.world.engine.stalling import Watch
@@ -44,26 +45,26 @@ def _complain(text: str) -> None:
 class ToldEnding(Ending):
     """Knows the programs of one host, and tells what it is told of them."""
 
-    def __init__(self, world: World, items: list[Item]) -> None:
+    def __init__(self, world: World, tell: Callable[[Item], None]) -> None:
         super().__init__(world.hub, world.trace, world.switcher, world.ending.quiet)
-        self._items = items
+        self._tell = tell
         self._now = world.hub
 
     def expect(self, count: int, *, service: bool = False) -> None:
         """See `Ending`."""
-        self._items.append((self._now.now, messages.EXPECT, count, service))
+        self._tell((self._now.now, messages.EXPECT, count, service))
         super().expect(count, service=service)
 
     def started(self, process: Process) -> None:
         """See `Ending`."""
         item = (process.pid, process.name, process.declared, process.is_child)
-        self._items.append((self._now.now, messages.STARTED, *item))
+        self._tell((self._now.now, messages.STARTED, *item))
         super().started(process)
 
     def ended(self, process: Process) -> None:
         """See `Ending`."""
         status = process.status
-        self._items.append((self._now.now, messages.ENDED, process.pid, status, process.replaced))
+        self._tell((self._now.now, messages.ENDED, process.pid, status, process.replaced))
         super().ended(process)
 
     def begin_with(self, starts: list[tuple[float, bool]]) -> None:
@@ -82,16 +83,23 @@ class HostLoop:
     """Runs one host of a world in the process that was forked for it."""
 
     def __init__(
-        self, world: World, host: Host, receivers: list[Callable[..., None]], booted: bool, modules: list[str]
+        self,
+        world: World,
+        host: Host,
+        receivers: list[Callable[..., None]],
+        booted: bool,
+        modules: list[str],
+        journal: Journal,
     ) -> None:
         """`receivers` are where its ports hand packets to; `booted`: it has just booted, and its programs start.
 
-        `modules` are those that its programs load anew.
+        `modules` are those that its programs load anew; `journal` is for what must outlive the process.
         """
         self._world = world
         self._host = host
         self._hub = hub = world.hub
         self._items: list[Item] = []
+        self._journal = journal
         self._queued: deque[tuple[int, float, InOrderPacket | Arrival, bool]] = deque()
         """What may be taken back: number, departure, what it is, whether a partition stops it."""
         self._number = 0
@@ -106,7 +114,7 @@ class HostLoop:
         self._others = self._leave_others(booted)
         """Programs that run elsewhere; collecting one of these copies would let it unwind here."""
         self._take_hub(booted)
-        self._ending = ToldEnding(world, self._items)
+        self._ending = ToldEnding(world, self._tell)
         world.ending = self._ending
         world.output = self._line
         self._keep_taps()
@@ -156,6 +164,7 @@ class HostLoop:
         hub.turns.clear()
         hub.outlet = None
         hub.outlets.clear()
+        hub.turns_begin = self._journal.cells
 
     def _take_port(self, port: Port, receive: Callable[..., None]) -> ForwardingPath:
         """Have a port send to the world and receive from it; returns the path by which packets come."""
@@ -181,6 +190,7 @@ class HostLoop:
                 _exit(1)
             channel.say(answer)
             self._items.clear()
+            self._journal.begin()
 
     # What is asked.
 
@@ -296,8 +306,13 @@ class HostLoop:
 
     # What is told.
 
+    def _tell(self, item: Item) -> None:
+        """Tell something also if the process ends before it answers."""
+        self._items.append(item)
+        self._journal.note(item)
+
     def _line(self, _: str, stream: str, text: str) -> None:
-        self._items.append((self._hub.now, messages.LINE, stream, text))
+        self._tell((self._hub.now, messages.LINE, stream, text))
 
     def _tell_addresses(self, when: float, told: Any) -> None:
         self._items.append((self._hub.now, messages.ADDRESSES, when, told))

@@ -17,6 +17,7 @@ from catenet.world.engine.children.libraries import modules_to_forget
 from catenet.world.engine.hub import NEVER, Elsewhere, Event, Happenings, Hub
 from catenet.world.engine.isolation import messages
 from catenet.world.engine.isolation.child import HostLoop
+from catenet.world.engine.isolation.journal import Journal, Notes
 from catenet.world.engine.isolation.lookahead import Distances, bounds
 from catenet.world.engine.isolation.messages import Channel, Item, Packet
 from catenet.world.engine.isolation.party import Party
@@ -25,6 +26,7 @@ from catenet.world.engine.isolation.processes import fork
 from catenet.world.engine.isolation.state import adopt, adopt_memory, owner_of, pending_starts
 from catenet.world.engine.process import KILLED
 from catenet.world.engine.programs import RESTART_DELAYS
+from catenet.world.engine.stalling import GRACE
 from catenet.world.network.links import SECOND_QUEUE, Arrival, ForwardingPath, InOrderQueue, Port
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ class Coordinator(Elsewhere):
         """The time up to which no host could run ahead when that was tried last."""
         self._event = Happenings(self)
         self._to_boot: list[Party] = []
+        self._awaited: dict[Party, None] = {}
+        """Hosts that have been asked and have not answered."""
+        self._interrupts = 0
+        """Times that the run was interrupted."""
+        self._hurries = False
+        """Whether a host has not answered after that."""
         self._told = False
         """Whether hosts have told their figures since they did something last."""
         self._loaded: tuple[str, ...] = ()
@@ -71,6 +79,7 @@ class Coordinator(Elsewhere):
         self._ports = world.topology.ports
         self._recording = world.trace.recording_taps()
         self._measure()
+        self._notes = Notes()
         for party in self._parties:
             self._fork(party, booted=False)
         self._drop_events()
@@ -86,11 +95,13 @@ class Coordinator(Elsewhere):
             self._loaded, self._modules = loaded, modules_to_forget()
         modules = self._modules
 
+        journal = Journal(self._notes, party.rank)
+
         def run(channel: Channel) -> None:
             enter_root(host.name)
-            HostLoop(world, host, receivers, booted, modules).run(channel)
+            HostLoop(world, host, receivers, booted, modules, journal).run(channel)
 
-        party.child = fork(run, [other.channel for other in self._parties if other.child is not None])
+        party.child = fork(run, journal, [other.channel for other in self._parties if other.child is not None])
         host.go_elsewhere()
         for number, port in enumerate(party.ports):
             port.trace = None
@@ -321,7 +332,7 @@ class Coordinator(Elsewhere):
         failure = None
         for index, (party, _) in enumerate(requests):
             try:
-                items, party.next, party.waited_for, reached, failed = party.channel.hear()
+                items, party.next, party.waited_for, reached, failed = self._hear(party)
             except EOFError:
                 items, reached, failed = [], None, None
                 self._lose(party)
@@ -336,8 +347,49 @@ class Coordinator(Elsewhere):
             raise RuntimeError(f"an action between instants failed in a host's own process: {failure}")
 
     def _send(self, party: Party, request: Item) -> None:
+        self._awaited[party] = None
         with contextlib.suppress(EOFError):  # the answer will be missed
+            if self._interrupts:
+                party.channel.have_patience(self._patience)
             party.channel.say(request)
+
+    def _hear(self, party: Party) -> Any:
+        """Wait for a host's answer; EOFError when its process has ended, or has none in time."""
+        assert party.child is not None
+        try:
+            answer = party.channel.hear()
+        except EOFError:
+            if self._interrupts:
+                self._hurries = True
+                party.child.end()
+            raise
+        finally:
+            self._awaited.pop(party, None)
+        party.child.journal.answers += 1
+        return answer
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of real time that hosts have to answer when the run was interrupted."""
+        return GRACE if self._interrupts == 1 and not self._hurries else GRACE / 3
+
+    def interrupt(self) -> None:
+        """Have hosts that do not answer end in a while, and at once when it comes again; called in a signal handler."""
+        self._interrupts += 1
+        for party in self._parties if self._interrupts == 1 else ():
+            if party.child is not None and party.child.status is None:
+                party.channel.have_patience(GRACE)
+        for party in list(self._awaited) if self._interrupts > 1 else ():
+            if party.child is not None and not party.channel.has_news():
+                party.child.end()
+
+    def go_on(self) -> None:
+        """Wait for answers again as long as it takes."""
+        if self._interrupts:
+            self._interrupts, self._hurries = 0, False
+            for party in self._parties:
+                if party.child is not None:
+                    party.channel.have_patience(None)
 
     def _take(self, party: Party, items: list[Item]) -> None:
         done, rank = self._done, party.rank
@@ -393,10 +445,10 @@ class Coordinator(Elsewhere):
             for tap in self._recording:
                 tap(item[2], item[3], item[4], now)
         elif kind == messages.EXPECT:
-            if party.child is not None:
+            if party.child is not None or party.dying:
                 party.starts[item[3]] += item[2]
                 world.ending.expect(item[2], service=item[3])
-        elif kind == messages.STARTED and party.child is not None:
+        elif kind == messages.STARTED and (party.child is not None or party.dying):
             process = party.processes[item[2]] = RemoteProcess(party.host, *item[2:])
             party.host.processes.append(process)
             world.process_started(process)
@@ -406,6 +458,8 @@ class Coordinator(Elsewhere):
             world.process_ended(process)
         elif kind == messages.ADDRESSES:
             self._announce(party.host, item[2], item[3])
+        elif kind == messages.LOST:
+            self._note_loss(party, item[2], item[3])
         elif kind in (messages.TAKEN_BACK, messages.STOPPED):
             arrival = party.queued.get(item[2])
             if arrival is not None and kind == messages.TAKEN_BACK:
@@ -464,9 +518,10 @@ class Coordinator(Elsewhere):
         now = self._hub.now
         self._send(party, (messages.CRASH, now, [], []))
         try:
-            items, told, memory, starts = party.channel.hear()
+            items, told, memory, starts = self._hear(party)
         except EOFError:
             self._lose(party)
+            self._happen(now)
             return
         self._take(party, items)
         self._end(party)
@@ -491,30 +546,44 @@ class Coordinator(Elsewhere):
         party.queued.clear()
 
     def _lose(self, party: Party) -> None:
-        """Note that a host's process has ended by itself: its programs have, and their host is down."""
+        """Note that a host's process has ended by itself, with what it had done before; its host is down then."""
         assert party.child is not None
+        when, items = party.child.journal.read()
         ended = party.child.wait()
         number = os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else 0
         how = signal.strsignal(number) if number else f"the process ended with status {os.WEXITSTATUS(ended)}"
         self._forget(party)
-        host, world = party.host, self._world
-        world.output(host.name, "stderr", f"{how}: all programs of this host have ended")
-        self._end_programs(party, 128 + number if number else os.WEXITSTATUS(ended) or 1)
+        host, world, now = party.host, self._world, self._hub.now
+        when = max([when, *(item[0] for item in items)])
+        if not now <= when < party.reached:  # nobody's turn, or no time at all: others' code can write there
+            when = now
+        party.dying, party.reached = True, math.nextafter(when, math.inf)
+        self._ended = max(self._ended, when)
+        status = 128 + number if number else os.WEXITSTATUS(ended) or 1
+        self._take(party, [*items, (when, messages.LOST, status, how)])
+        for port in party.ports:
+            port.trace = world.trace.at(port.outbox.place)
+        if any(service.restart != "never" for service in host.services.values()) and not world.stopping:
+            world.ending.expect(1)
+            self._hub.call_between(when + RESTART_DELAYS[0], self._start_again, host)
+
+    def _note_loss(self, party: Party, status: int, how: str) -> None:
+        """Note, when the time has come, that the programs of a host have ended with its process."""
+        party.dying = False
+        world = self._world
+        world.output(party.host.name, "stderr", f"{how}: all programs of this host have ended")
+        self._end_programs(party, status)
         for service, count in party.starts.items():
             if count:
                 world.ending.expect(-count, service=service)
                 world.isolation.lost_programs += count
         party.starts = {False: 0, True: 0}
-        for port in party.ports:
-            port.trace = world.trace.at(port.outbox.place)
-        if any(service.restart != "never" for service in host.services.values()) and not world.stopping:
-            world.ending.expect(1)
-            self._hub.call_between(self._hub.now + RESTART_DELAYS[0], self._start_again, host)
 
     def _start_again(self, host: Host) -> None:
-        host.restart()
-        if host.asking is not None:  # others do not see this boot
-            self.tell("addresses", (host.name, host.asking.told()))
+        if not self._world.stopping:
+            host.restart()
+            if host.asking is not None:  # others do not see this boot
+                self.tell("addresses", (host.name, host.asking.told()))
         self._world.ending.expect(-1)
 
     def _end(self, party: Party) -> None:
@@ -567,7 +636,7 @@ class Coordinator(Elsewhere):
             if party.child is not None and (host is None or party.host is host):
                 self._send(party, (messages.ASK, self._hub.now, [], [(name, None)]))
                 try:
-                    answer = party.channel.hear()
+                    answer = self._hear(party)
                 except EOFError:
                     self._lose(party)
                 else:
@@ -581,6 +650,7 @@ class Coordinator(Elsewhere):
             ending.computed_elsewhere = max(ending.computed_elsewhere, computed)
             for process in party.processes.values():
                 process.service_now = process.pid in services
+        self._happen(self._hub.now)  # the hub may have been stopped in the midst of an instant
 
     def ask_waiting(self) -> None:
         """Learn what programs wait for."""
@@ -616,14 +686,17 @@ class Coordinator(Elsewhere):
     @property
     def reached(self) -> float:
         """Time that no host has passed."""
-        times = [math.nextafter(party.reached, -math.inf) for party in self._parties if party.child is not None]
+        parties = [party for party in self._parties if party.child is not None or party.dying]
+        times = [math.nextafter(party.reached, -math.inf) for party in parties]
         return max([self._hub.now, *times])
 
     def close(self) -> None:
         """End all processes."""
+        self._happen(self._hub.now)  # if one has ended just now
         for party in self._parties:
             if party.child is not None:
                 self._end(party)
+        self._notes.close()
 
 
 def _when(entry: tuple[float, float, int, bytes]) -> tuple[float, float]:

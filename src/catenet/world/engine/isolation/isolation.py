@@ -129,6 +129,21 @@ class Isolation:
         """Time that no host has passed, `now` or later."""
         return now if self._coordinator is None else max(now, self._coordinator.reached)
 
+    def interrupt(self) -> bool:
+        """Note a signal that is to end the run, in its handler: hosts that do not answer have a while, then none.
+
+        Returns whether hosts elsewhere are waited for, or the engine itself works, which then heeds the signal soon.
+        """
+        if self._coordinator is None:
+            return False
+        self._coordinator.interrupt()
+        return self._world.switcher.locals.current_values.get("task") is None
+
+    def go_on(self) -> None:
+        """A run begins, or goes on after an interrupt."""
+        if self._coordinator is not None:
+            self._coordinator.go_on()
+
     def call(self, name: str, argument: Any = None) -> None:
         """Have all hosts elsewhere do something."""
         if self._coordinator is not None:

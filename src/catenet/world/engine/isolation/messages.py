@@ -22,6 +22,7 @@ instants failed. Kinds of items:
 * `ADDRESSES, when, told`: addresses that the host has got from its networks, as of `configuring.Asking`; all know at
   `when`.
 * `RECORDED, port, direction, packet`: what is traced, for taps.
+* `LOST, status, how`: noted by the world's process itself, when that of the host has ended without an answer.
 
 Both ends are the same program on one machine. But a host's process runs others' code, which can write what it likes:
 bytes that are no message are taken for the end of the host.
@@ -29,9 +30,13 @@ bytes that are no message are taken for the end of the host.
 
 from __future__ import annotations
 
+import os
+import select
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.children.wire import Wire, WireError
+from catenet.world.patches import install
 
 __all__ = [
     "ADDRESSES",
@@ -43,6 +48,7 @@ __all__ = [
     "ENDED",
     "EXPECT",
     "LINE",
+    "LOST",
     "RECORDED",
     "ROUND",
     "SENT",
@@ -71,6 +77,7 @@ STARTED: Final = 5
 ENDED: Final = 6
 RECORDED: Final = 7
 ADDRESSES: Final = 8
+LOST: Final = 9
 
 LARGEST: Final = 1 << 30
 """Bytes of a message."""
@@ -85,6 +92,33 @@ class Channel(Wire):
 
     def __init__(self, reader: int, writer: int) -> None:
         super().__init__(reader, LARGEST, writer)
+        self._limit_at: float | None = None
+
+    def have_patience(self, seconds: float | None) -> None:
+        """Wait for messages for so many seconds of real time from now on (None: as long as it takes).
+
+        Also for a wait that goes on: a handler of a signal calls this, and the wait begins anew after it.
+        """
+        self._limit_at = None if seconds is None else monotonic() + seconds
+        if self.descriptor >= 0:
+            install.original(os, "set_blocking")(self.descriptor, seconds is None)
+
+    def has_news(self, seconds: float = 0.0) -> bool:
+        """Wait for so many seconds of real time until there is something to read; whether there is."""
+        poll = install.original(select, "poll")()
+        poll.register(self.descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def _read(self, size: int) -> bytes:
+        """See `Wire`; BlockingIOError when patience is over, or there is none and the other end is known to be gone."""
+        while True:
+            try:
+                return super()._read(size)
+            except BlockingIOError:
+                left = -1.0 if self._limit_at is None else self._limit_at - monotonic()
+                if left <= 0:
+                    raise
+                self.has_news(left)
 
     def say(self, message: Any) -> None:
         """Send a message."""

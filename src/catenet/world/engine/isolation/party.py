@@ -24,6 +24,8 @@ class Party:
         self.host = host
         self.rank = rank
         self.child: Child | None = None
+        self.dying = False
+        """Whether its process has ended by itself, at a time that has not come here yet."""
         self.ports = host.world.topology.ports_of(host.name)
         self.receivers: list[Callable[..., None]] = [port.receive for port in self.ports]
         self.numbers = {port.index: number for number, port in enumerate(self.ports)}

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from catenet.world.enclosure.descendants import OF_TERMINALS, end_below, end_with, ignore
+from catenet.world.engine.isolation.journal import Journal
 from catenet.world.engine.isolation.messages import Channel
 from catenet.world.patches import install
 
@@ -29,18 +30,23 @@ FAILED: Final = 70
 class Child:
     """A host's process, as the world's sees it."""
 
-    def __init__(self, pid: int, channel: Channel) -> None:
+    def __init__(self, pid: int, channel: Channel, journal: Journal) -> None:
         self.pid = pid
         self.channel = channel
+        self.journal = journal
         self.status: int | None = None
         """What waitpid(2) said."""
 
-    def kill(self) -> None:
-        """End it at once with all that comes of it, and wait until it is gone."""
+    def end(self) -> None:
+        """End it at once with all that comes of it; whoever waits for what it says learns of it."""
         if self.status is None:
             end_below(self.pid)
             with contextlib.suppress(ProcessLookupError):
                 install.original(os, "kill")(self.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End it, and wait until it is gone."""
+        self.end()
         self.wait()
 
     def wait(self) -> int:
@@ -92,7 +98,7 @@ def _watch(child: Child) -> None:
             install.original(signal, "signal")(name, _heed_ends)
 
 
-def fork(run: Callable[[Channel], None], others: Iterable[Channel]) -> Child:
+def fork(run: Callable[[Channel], None], journal: Journal, others: Iterable[Channel]) -> Child:
     """Fork a process that runs `run` with its end of a channel; `others` are ends of other processes' channels."""
     asks, told = os.pipe(), os.pipe()
     for stream in (sys.__stdout__, sys.__stderr__):
@@ -104,7 +110,7 @@ def fork(run: Callable[[Channel], None], others: Iterable[Channel]) -> Child:
     if pid:
         os.close(asks[0])
         os.close(told[1])
-        child = Child(pid, Channel(told[0], asks[1]))
+        child = Child(pid, Channel(told[0], asks[1]), journal)
         _watch(child)
         return child
     status = FAILED
