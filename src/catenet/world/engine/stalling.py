@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.task import Task
     from catenet.world.world import World
 
-__all__ = ["STALL", "Watch"]
+__all__ = ["GRACE", "STALL", "Watch"]
 
 STALL: Final = 60.0
 """Seconds of real time after which a run ends in which nothing gets on."""
