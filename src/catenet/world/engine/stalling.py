@@ -178,7 +178,9 @@ class Watch:
     def _goes_on(self, turn: tuple[object, int] | None) -> bool:
         if self._ended:
             return False
-        return self._world.hub.now == self._stood_at if turn is None else self._turn() == turn
+        if turn is not None:
+            return self._turn() == turn
+        return self._spinner is not None and self._spinner.alive and self._world.hub.now == self._stood_at
 
     def _frames(self) -> list[FrameType]:
         frame = _current_frames().get(self._main)
