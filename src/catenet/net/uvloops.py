@@ -13,7 +13,7 @@ def uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
 
-        uvloop.new_event_loop().close()
+        uvloop.Loop().close()  # `new_event_loop` would make asyncio's own there, and say so
     except (ImportError, RuntimeError):
         return None
     found: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
