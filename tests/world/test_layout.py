@@ -57,7 +57,7 @@ def lasting(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "programs" / "sets.py").write_text(SCRIPT)
     variables = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    run("-m", "catenet", "run", "sets.py", cwd=tmp_path / "programs", env=kept | variables)
+    run("-m", "catenet", "run", "-v", "sets.py", cwd=tmp_path / "programs", env=kept | variables)
     return variables
 
 
