@@ -94,6 +94,8 @@ class Host:
         """What its clocks are driven by; None: by the world's time."""
         self.boots = 0
         """How often it has booted."""
+        self.file_numbers: tuple[int, dict[tuple[int, int], int]] = 0, {}
+        """Its boot, and its number of each file by the machine's device and number (`patches/file_numbers.py`)."""
         self.slept = 0.0
         """Seconds that it has slept."""
         self.frozen = False

@@ -8,7 +8,6 @@ number of one that is gone has that one's here too, as on any machine.
 from __future__ import annotations
 
 import os
-import weakref
 from typing import TYPE_CHECKING, Final
 
 from catenet.world.engine.current import current
@@ -23,18 +22,16 @@ NUMBERS: Final = 1000
 """The number of the first file."""
 
 _lstat: Final = os.lstat
-_known: Final[weakref.WeakKeyDictionary[Host, tuple[int, dict[tuple[int, int], int]]]] = weakref.WeakKeyDictionary()
-"""Of each host: its boot, and its number of each file by the machine's device and number."""
 
 
 def number_of(host: Host, status: os.stat_result) -> int:
     """The number that a host's programs see. Descriptors of the host itself, which have no device, have their own."""
     if not status.st_dev:
         return status.st_ino
-    boot, numbers = _known.get(host, (0, {}))
+    boot, numbers = host.file_numbers
     if boot != host.boots:
         numbers = {}
-        _known[host] = host.boots, numbers
+        host.file_numbers = host.boots, numbers
     return numbers.setdefault((status.st_dev, status.st_ino), NUMBERS + len(numbers))
 
 

@@ -6,6 +6,7 @@ A directory is listed in the order of its names: the file system's order follows
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -79,8 +80,14 @@ def _configured(original: Callable[..., int]) -> Callable[..., int]:
     return sysconf
 
 
+def _patch_psutil(patcher: Patcher, module: types.ModuleType) -> None:
+    """Patch `psutil._pslinux`, which asks by a process's number in C; the rest it reads in `/proc`."""
+    patcher.function(module.cext, "proc_cpu_affinity_get", lambda process, number: list(range(PROCESSORS)))
+
+
 def apply(patcher: Patcher) -> None:
-    """Patch `os`."""
+    """Patch `os`, and `psutil` when it is loaded."""
+    patcher.on_import("psutil._pslinux", _patch_psutil, again=True)
     for name in ("cpu_count", "process_cpu_count"):
         patcher.function(os, name, lambda process: PROCESSORS)
     patcher.function(os, "sched_getaffinity", lambda process, number: set(range(PROCESSORS)))
