@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from catenet.cli import UsageError
 from catenet.cli.arguments import duration
+from catenet.cli.reach.arguments import add_target
 from catenet.cli.reach.echo import HEADER, Echo, Reply
 from catenet.cli.reach.target import Target, path_mtu, resolve
 from catenet.printable import complain, say
@@ -48,12 +49,7 @@ class Tally:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; letters are those of `ping`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
-    parser.add_argument("host", metavar="HOST", help="a name or an address")
-    family = parser.add_mutually_exclusive_group()
-    family.add_argument("-4", dest="family", action="store_const", const=socket.AF_INET, help="over IPv4 only")
-    family.add_argument("-6", dest="family", action="store_const", const=socket.AF_INET6, help="over IPv6 only")
+    add_target(parser, EPILOG)
     parser.add_argument("-c", "--count", type=int, metavar="N", help="requests (default: until Ctrl-C)")
     parser.add_argument("-i", "--interval", type=duration, default=1.0, metavar="TIME", help="between requests (1s)")
     parser.add_argument("-s", "--size", type=int, default=56, metavar="BYTES", help="data of a request (56)")

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from catenet.cli import UsageError
 from catenet.cli.arguments import duration
+from catenet.cli.reach.arguments import add_target
 from catenet.cli.reach.echo import DO, HEADER, PROBE, Echo
 from catenet.cli.reach.errors import ProbeError, next_error
 from catenet.cli.reach.target import Target, path_mtu, resolve
@@ -164,12 +165,7 @@ def _of_error(error: ProbeError, target: Target) -> Answer:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; letters are those of `traceroute`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
-    parser.add_argument("host", metavar="HOST", help="a name or an address")
-    family = parser.add_mutually_exclusive_group()
-    family.add_argument("-4", dest="family", action="store_const", const=socket.AF_INET, help="over IPv4 only")
-    family.add_argument("-6", dest="family", action="store_const", const=socket.AF_INET6, help="over IPv6 only")
+    add_target(parser, EPILOG)
     parser.add_argument("-I", "--icmp", action="store_true", help="by echo requests instead of UDP")
     parser.add_argument("-f", "--first", type=int, default=1, metavar="N", help="hop to begin with (1)")
     parser.add_argument("-m", "--max", type=int, default=30, metavar="N", help="hops at most (30)")

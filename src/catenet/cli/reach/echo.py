@@ -102,18 +102,20 @@ class Echo:
         return int.from_bytes(message[4:6], "big") == self._identifier
 
     def _next_answer(self) -> Reply | None:
-        try:
-            data, control, _, address = self._sock.recvmsg(LARGEST, CONTROL)
-        except BlockingIOError:
-            return None
-        except OSError:  # of an error that is in the queue too
-            return self._next_error()
-        when = time.monotonic()
+        """The next of our answers; a raw socket gets those of others too."""
         kind = self._kind
-        if self._raw and kind.version == 4:
-            data = data[(data[0] & 15) << 2 :]
-        if len(data) < HEADER or data[0] != kind.reply or (self._raw and not self._is_mine(data)):
-            return self._next_answer()
+        while True:
+            try:
+                data, control, _, address = self._sock.recvmsg(LARGEST, CONTROL)
+            except BlockingIOError:
+                return None
+            except OSError:  # of an error that is in the queue too
+                return self._next_error()
+            when = time.monotonic()
+            if self._raw and kind.version == 4:
+                data = data[(data[0] & 15) << 2 :]
+            if len(data) >= HEADER and data[0] == kind.reply and (not self._raw or self._is_mine(data)):
+                break
         hops = next(
             (raw for level, number, raw in control if (level, number) == (kind.level, kind.hop_limit_control)), b""
         )
