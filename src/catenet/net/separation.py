@@ -99,7 +99,7 @@ class Broker:
                 stream.flush()
         self.pid = os.fork()
         if not self.pid:
-            _in_child(theirs, lambda: _Starter(theirs, serve, terms).run())
+            _in_child(theirs, lambda: _Starter(theirs, serve, terms).run(), alone=True)
         theirs.close()
         if not _readable(self.sock, _BEGINNING):
             why = f"the workers' broker has not begun within {_BEGINNING:g} s"
@@ -193,10 +193,16 @@ def _readable(sock: socket.socket, seconds: float) -> bool:
     return bool(poller.poll(seconds * 1000))
 
 
-def _in_child(keep: socket.socket, work: Callable[[], None]) -> None:
-    """Run in a forked child with nothing of the parent's but standard output and `keep`, and end."""
+def _in_child(keep: socket.socket, work: Callable[[], None], alone: bool = False) -> None:
+    """Run in a forked child with nothing of the parent's but standard output and `keep`, and end.
+
+    `alone`: refuse where a library has started threads in the child, before it loses what these use: some abort then.
+    """
     status = 1
     try:
+        if alone and len(os.listdir("/proc/self/task")) > 1:
+            keep.send(_REFUSED + _THREADS.encode())
+            return
         signal.set_wakeup_fd(-1)
         for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(signo, signal.SIG_DFL)
@@ -250,12 +256,8 @@ class _Starter:
         self._users: dict[int, int] = {}  # process to user
 
     def run(self) -> None:
-        threads = len(os.listdir("/proc/self/task"))  # of a fork there is one, unless somebody starts others in it
         poller = select.poll()
         poller.register(self._sock, select.POLLIN)
-        if threads > 1:
-            self._sock.send(_REFUSED + _THREADS.encode())
-            return
         self._sock.send(_READY)
         while True:
             ready = poller.poll(_LOOK * 1000)

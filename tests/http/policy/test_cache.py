@@ -1,6 +1,7 @@
 """The private cache: RFC 9111 by its sections, and stores that processes share."""
 
 import sqlite3
+import time
 
 import pytest
 from tests.processes import at_once
@@ -336,6 +337,27 @@ def test_rows_that_are_damaged_are_passed_over(tmp_path):
     assert store.get("k") == []
     assert Entry.load(b"{}\n") is None and Entry.load(b"") is None and Entry.load(b'{"format": 1}\n') is None
     store.close()
+
+
+def test_a_file_that_another_process_begins_at_the_same_time(tmp_path, monkeypatch):
+    """SQLite does not wait by itself where a reader would become a writer."""
+    other = sqlite3.connect(tmp_path / "c.db", isolation_level=None)
+    other.execute("CREATE TABLE theirs (a)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO theirs VALUES (1)")
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        if other.in_transaction:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    store = SqliteStore(tmp_path / "c.db")
+    store.put("k", stored())
+    assert len(store.get("k")) == 1 and not store.failed and waited
+    store.close()
+    other.close()
 
 
 SHARING = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,35 @@ INSERT INTO turn SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM turn);
 VERSION = 1
 BUSY = 5.0
 """Seconds to wait for another process that writes."""
+_PAUSE = 0.01
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do it again for `BUSY` seconds while others hold the file.
+
+    SQLite's own timeout does not cover all: it is not waited for where a reader would become a writer (the change to
+    WAL), nor while the last other connection closes or one recovers the log (sqlite.org/wal.html, section 9).
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _transaction(database: sqlite3.Connection, action: Callable[[sqlite3.Connection], T]) -> T:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        done = action(database)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    return done
 
 
 class SqliteStore:
@@ -119,7 +149,7 @@ class SqliteStore:
     def _open(self) -> None:
         for again in (False, True):
             try:
-                self._database = self._opened()
+                self._database = _patiently(self._opened)
                 return
             except sqlite3.DatabaseError as error:
                 self.failed = str(error)
@@ -147,24 +177,16 @@ class SqliteStore:
 
     def _do(self, action: Callable[[sqlite3.Connection], T], default: T, write: bool = True) -> T:
         with self._lock:
-            if self._database is None:
+            database = self._database
+            if database is None:
                 return default
             try:
-                if not write:
-                    return action(self._database)
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    done = action(self._database)
-                except BaseException:
-                    self._database.execute("ROLLBACK")
-                    raise
-                self._database.execute("COMMIT")
-                return done
+                return _patiently(lambda: _transaction(database, action) if write else action(database))
             except sqlite3.OperationalError as error:  # busy, full: this time without
                 self.failed = str(error)
                 return default
             except sqlite3.DatabaseError:
-                self._database.close()
+                database.close()
                 self._database = None
                 self._remove()
                 self._open()
