@@ -241,3 +241,19 @@ def test_ctypes_does_not_find_what_leaves_the_host(internet: Any) -> None:
     internet.run()
     assert (found, kept) == ([], [True])
     assert all(ctypes.CDLL(None)[name] for name in ("syscall", "socket", "fork"))
+
+
+def test_ctypes_finds_nothing_that_makes_or_takes_threads_of_the_c_library(internet: Any) -> None:
+    """A thread that could be made and not be waited for would run what its program has given back."""
+    said: list[str] = []
+
+    def program() -> None:
+        for name in ("pthread_create", "pthread_join", "pthread_tryjoin_np", "thrd_create", "thrd_join"):
+            try:
+                ctypes.CDLL(None)[name]
+            except NotModelled as error:
+                said.append(str(error))
+
+    internet.client.run(program)
+    internet.run()
+    assert len(said) == 5 and all("use threading" in text for text in said)

@@ -17,7 +17,7 @@ from tests.world.enclosure.outside import Outside, outside
 HERE = Path(__file__).parent
 PROGRAM = HERE / "ways_by_programs.py"
 LIBRARIES = ("confluent_kafka", "curl_cffi", "gevent", "primp", "psycopg2", "pycares", "pycurl", "pymssql")
-ALONE = ["greenlet-of-nobody", "modules-again", "thread-made-in-c"]
+ALONE = ["greenlet-of-nobody", "modules-again"]
 """They spoil the interpreter for others that share it."""
 
 SITUATIONS = ["here", *(pytest.param(name, marks=pytest.mark.root) for name in ("nobody", "container"))]

@@ -314,11 +314,17 @@ def thread_made_in_c() -> object:
         sock.sendall(b"out")
         return 0
 
+    def function(name: bytes, *kinds: type) -> Any:
+        return ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(find(None, name))
+
+    find = ctypes.CDLL(None).dlsym  # by which C finds it: asked by name, ctypes has no such function for programs
+    find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)
     callback = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(run)
-    library = ctypes.CDLL(None)
     number = ctypes.c_ulong()
-    library.pthread_create(ctypes.byref(number), None, callback, None)
-    library.pthread_join(number, None)
+    pointer = ctypes.c_void_p
+    create = function(b"pthread_create", pointer, pointer, ctypes.CFUNCTYPE(pointer, pointer), pointer)
+    create(ctypes.addressof(number), None, callback, None)
+    function(b"pthread_join", ctypes.c_ulong, pointer)(number, None)
     return "to be seen"
 
 

@@ -123,6 +123,8 @@ LEAVING_SYMBOLS: Final = frozenset(
 THREAD_SYMBOLS: Final = frozenset(
     [
         "pthread_cancel",
+        "pthread_clockjoin_np",
+        "pthread_create",
         "pthread_detach",
         "pthread_getaffinity_np",
         "pthread_getattr_np",
@@ -135,9 +137,17 @@ THREAD_SYMBOLS: Final = frozenset(
         "pthread_setname_np",
         "pthread_setschedparam",
         "pthread_sigqueue",
+        "pthread_timedjoin_np",
+        "pthread_tryjoin_np",
+        "thrd_create",
+        "thrd_detach",
+        "thrd_join",
     ]
 )
-"""C functions that take a thread of the C library; identifiers of a program's threads are none of those."""
+"""C functions that make or take a thread of the C library; identifiers of a program's threads are none of those.
+
+One that could be made and not be waited for would outlive what its program keeps for it.
+"""
 
 RTC_TYPE: Final = ord("p")
 IOC_WRITE: Final = 1
