@@ -152,6 +152,8 @@ def path(namespaces):
     for number, each in enumerate(row):
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             each.run("sysctl", "-qw", f"{name}=1")
+        for name in ("net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"):  # one program after the other is told all
+            each.run("sysctl", "-qw", f"{name}=0")
         for network in range(1, 4):
             if number < network - 1:
                 each.run("ip", "route", "add", f"10.{network}.0.0/24", "via", f"10.{number + 1}.0.2")
