@@ -118,6 +118,36 @@ def waiting_by_other_calls() -> Any:
     return seen, pid == last, value, len(usage), outcome(os.waitid, os.P_ALL, 0, os.WEXITED)
 
 
+def descriptors_of_processes() -> Any:
+    """pidfd_open(2): what is ready, signals, waiting, and what is no such descriptor."""
+    reader, _writer = os.pipe()
+    pid = child(lambda: os.read(reader, 1) and 0)
+    pidfd, nonblocking = os.pidfd_open(pid), os.pidfd_open(pid, os.O_NONBLOCK)
+    poll = select.epoll()
+    poll.register(pidfd, select.EPOLLIN)
+    seen = [len(poll.poll(0)), os.get_inheritable(pidfd), os.get_blocking(nonblocking)]
+    seen += [outcome(os.waitid, os.P_PIDFD, nonblocking, os.WEXITED), outcome(os.read, pidfd, 1)]
+    seen += [outcome(signal.pidfd_send_signal, pidfd, 0), outcome(signal.pidfd_send_signal, pidfd, 999)]
+    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    seen += [len(poll.poll(5)), select.select([nonblocking], [], [], 0)[0] == [nonblocking]]
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert ended is not None
+    seen += [ended.si_pid == pid, ended.si_status, ended.si_code, len(poll.poll(0))]
+    seen += [outcome(os.waitid, os.P_PIDFD, pidfd, os.WEXITED), outcome(signal.pidfd_send_signal, pidfd, 0)]
+    seen += [outcome(os.pidfd_open, 0), outcome(os.pidfd_open, pid), outcome(os.pidfd_open, os.getpid(), 1)]
+    seen += [outcome(os.waitid, os.P_PIDFD, reader, os.WEXITED), outcome(signal.pidfd_send_signal, reader, 0)]
+
+    def run(tell: Callable[[object], object]) -> None:
+        above = os.pidfd_open(os.getppid())
+        tell([select.select([above], [], [], 0)[0], outcome(os.waitid, os.P_PIDFD, above, os.WEXITED)])
+        below = os.pidfd_open(child(lambda: 3))
+        tell([select.select([below], [], [], 5)[0] == [below]])
+        found = os.waitid(os.P_PIDFD, below, os.WEXITED)
+        tell(found is not None and found.si_status)
+
+    return seen, told(run)
+
+
 def any_child() -> Any:
     pipes = [os.pipe() for _ in range(3)]
     pids = [child(lambda n=n: os.read(pipes[n][0], 1) and n) for n in range(3)]  # type: ignore[misc]

@@ -403,13 +403,83 @@ with socket.create_connection(("localhost", {listener.getsockname()[1]})) as cli
         return data, process.stdout.read(), process.wait()
 
 
+def environment_of_c() -> Any:
+    """`os.putenv` changes what programs inherit, and not `os.environ`."""
+    code = "import os; print([os.environ.get(name) for name in ('ONE', 'TWO', 'THREE')])"
+    os.putenv("ONE", "1")
+    os.environ["TWO"] = "2"
+    os.environ["THREE"] = "3"
+    os.unsetenv("THREE")
+    seen: list[Any] = [run(PYTHON, "-c", code), os.environ.get("ONE"), os.environ["THREE"]]
+    seen.append(os.spawnv(os.P_WAIT, PYTHON, [PYTHON, "-c", "import os; raise SystemExit('ONE' in os.environ)"]))
+    for name in ("", "a=b", "a\0b", 5):
+        seen += [wrong(os.putenv, name, "x"), wrong(os.unsetenv, name)]
+    return [*seen, wrong(os.putenv, "name", "a\0b")]
+
+
+def wrong_arguments() -> Any:
+    """What is refused before a program begins."""
+    words, no = [PYTHON, "-c", "pass"], {"NAME": "a\0b"}
+    seen = [wrong(os.execve, PYTHON, words, env) for env in (no, {"A\0": "x"}, {"A=B": "x"}, 5)]
+    seen += [wrong(os.execv, PYTHON, [PYTHON, "a\0b"]), wrong(os.execv, "a\0b", words), wrong(os.execv, PYTHON, [])]
+    seen.append(wrong(subprocess.run, words, env=no))
+    file = PYTHON + "\0", os.O_RDONLY, 0
+    actions: list[Any] = [
+        None, (), (None,), (12345,), (os.POSIX_SPAWN_CLOSE,), (os.POSIX_SPAWN_CLOSE, 1, 2),
+        (os.POSIX_SPAWN_CLOSE, None), (os.POSIX_SPAWN_OPEN, 3, *file),
+    ]  # fmt: skip
+    for spawn in (os.posix_spawn, os.posix_spawnp):
+        seen += [wrong(spawn, PYTHON, words, {}, file_actions=[action]) for action in actions]
+        seen.append(wrong(spawn, PYTHON, words, {}, setpgroup="023"))
+        for each in ("setsigmask", "setsigdef"):
+            seen += [wrong(spawn, PYTHON, words, {}, **{each: value}) for value in (34, ["j"], [signal.NSIG])]
+    return seen
+
+
+def wrong(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The kind of error that a call raises."""
+    try:
+        call(*args, **kwargs)
+    except (OSError, ValueError, TypeError) as error:
+        return [type(error).__name__, getattr(error, "errno", None)]
+    return "no error"
+
+
+def closed_streams() -> Any:
+    """Standard streams that a program has closed; what is opened next has the lowest number, as daemons count on."""
+    code = """
+import errno, os, sys
+seen = []
+for call in (os.fstat, os.close, os.dup, lambda number: os.read(number, 1), lambda number: os.dup2(number, 9)):
+    try:
+        call(0)
+    except OSError as error:
+        seen.append(errno.errorcode[error.errno])
+os.write(1, repr(seen).encode())
+print(os.open(os.devnull, os.O_RDWR), os.dup2(0, 2), os.fstat(0).st_rdev == os.stat(os.devnull).st_rdev, flush=True)
+os.close(1)
+try:
+    print("x", flush=True)
+except OSError as error:
+    os._exit(error.errno)
+"""
+    found = [run(PYTHON, "-c", "import os; os.close(0)\n" + code)]
+    pid = os.posix_spawn(PYTHON, [PYTHON, "-c", "import os\nos.fstat(0)"], {}, file_actions=[
+        (os.POSIX_SPAWN_CLOSE, 0), (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
+    ])  # fmt: skip
+    found.append([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])])
+    first, second = os.open(__file__, os.O_RDONLY), os.open(__file__, os.O_RDONLY)
+    found.append([os.dup2(first, second) == second, os.get_inheritable(second), os.get_inheritable(first)])
+    return found
+
+
 def no_descriptors() -> Any:
     """A program that is not Python has its standard streams and no more."""
     done = run("ls", "/proc/self/fd")
     return done[0], done[1].split()[:3], len(done[1].split())
 
 
-HELPERS = (shown, run, failure, talk, echo, _text)
+HELPERS = (shown, run, failure, wrong, talk, echo, _text)
 SCENARIOS = [
     each
     for each in list(globals().values())

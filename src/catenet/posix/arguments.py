@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 from collections.abc import Callable, Iterable
 from math import ceil
 from operator import index
@@ -35,6 +36,7 @@ __all__ = [
     "memory",
     "option",
     "outgoing",
+    "plain_text",
     "readable",
     "scatter",
     "seconds_of",
@@ -99,6 +101,14 @@ def lone_int(value: Any) -> int:
     if not -INT_MAX - 1 <= number <= INT_MAX:
         raise OverflowError("Python int too large to convert to C int")
     return number
+
+
+def plain_text(value: Any) -> str:
+    """A string, bytes or a path for C; TypeError, and ValueError with a null byte."""
+    text = os.fsdecode(value)
+    if "\0" in text:
+        raise ValueError("embedded null byte")
+    return text
 
 
 def c_long(value: Any) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from catenet.posix.process_file import ProcessFile
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.exiting import abandon_coroutines, finish_process, forget_children, ignore_errors
@@ -79,6 +80,8 @@ class Process(TaskOwner):
         """Those that it has forked and not waited for yet, by number."""
         self.waiting: dict[Task, None] = {}
         """Threads that wait for a child."""
+        self.pidfds: list[ProcessFile] = []
+        """Open files that stand for it (pidfd_open(2))."""
         self.group = self.session = pid
         """Numbers of its process group and session."""
         self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
@@ -380,6 +383,9 @@ class Process(TaskOwner):
                 task.wake()
         self._leave_family()
         forget_children(self)
+        for file in self.pidfds:
+            file.end()
+        self.pidfds.clear()
         self.hub.call_soon(self.host.process_ended, self)
 
     def _emit(self, stream: str, line: str) -> None:

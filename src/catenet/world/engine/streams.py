@@ -6,11 +6,14 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from catenet.printable import write
 
-__all__ = ["Streams", "print_line"]
+__all__ = ["CLOSED", "Streams", "print_line"]
+
+CLOSED: Final = -1
+"""Where a standard stream leads that the program has closed."""
 
 Emit = Callable[[str, str], None]
 """`emit(stream, line)`: one line (no newline) of "stdout" or "stderr"."""
@@ -94,6 +97,8 @@ class Streams:
         self.redirected: dict[int, int] = {}
         """Where descriptors lead that dup2(2) has made: to a simulated one, that of a file, or 0 to 2 of the host.
 
+        A standard stream that was closed leads to CLOSED.
+
         Above 2, simulated ones are the kernel's (`Kernel.duplicate_to`).
         """
         self.set_aside: set[int] = set()
@@ -153,7 +158,7 @@ class Streams:
         for stream in (self.stdout, self.stderr):
             try:
                 stream.flush()
-            except (ValueError, BrokenPipeError):  # the program closed it, or nobody reads it
+            except (ValueError, OSError):  # the program closed it, or nobody reads it
                 pass
         for raw in self._raw:
             raw.finish()

@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from catenet.posix.arguments import lone_int, plain_text
 from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.children.executing import execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
 from catenet.world.patches.shell import SHELLS, without_shell
+from catenet.world.patches.signals import signal_set
 from catenet.world.patches.table.row import OWN_PROCESS
 
 if TYPE_CHECKING:
@@ -27,6 +31,9 @@ NOT_FOUND: Final = 127
 """Exit status of a process in which no program could begin."""
 ERROR_SIZE: Final = 4
 
+TAKES_ANY_TRUTH: Final = sys.version_info >= (3, 12)
+"""Whether the interpreter takes any value for a switch of posix_spawn(3), and not only a number."""
+
 
 def _words(call: str, args: Any) -> list[str]:
     """The arguments of a program, as CPython checks them."""
@@ -34,7 +41,7 @@ def _words(call: str, args: Any) -> list[str]:
         raise TypeError(f"{call} must be a tuple or list")
     if not args:
         raise ValueError(f"{call} must not be empty")
-    words = [os.fsdecode(word) for word in args]
+    words = [plain_text(word) for word in args]
     if not words[0]:
         raise ValueError(f"{call} first element cannot be empty")
     return words
@@ -43,14 +50,11 @@ def _words(call: str, args: Any) -> list[str]:
 def _environment(call: str, env: Any) -> dict[bytes, bytes]:
     if not isinstance(env, Mapping) and not (hasattr(env, "keys") and hasattr(env, "values")):
         raise TypeError(f"{call}: environment must be a mapping object")
-    found = {os.fsencode(name): os.fsencode(value) for name, value in zip(env.keys(), env.values(), strict=True)}
+    pairs = zip(env.keys(), env.values(), strict=True)
+    found = {os.fsencode(plain_text(name)): os.fsencode(plain_text(value)) for name, value in pairs}
     if any(b"=" in name[1:] or not name for name in found):
         raise ValueError("illegal environment variable name")
     return found
-
-
-def _own_environment() -> dict[bytes, bytes]:
-    return {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
 
 
 def _check(process: Process, name: str) -> None:
@@ -82,8 +86,8 @@ def _places(name: str) -> list[str]:
 def _execv(process: Process, path: Any, args: Any) -> NoReturn:
     """`os.execv`."""
     _check(process, "execv")
-    path = os.fsdecode(path)
-    _run(process, [path], _words("execv() arg 2", args), _own_environment())
+    path = plain_text(path)
+    _run(process, [path], _words("execv() arg 2", args), process.globals.variables)
 
 
 def _execve(process: Process, path: Any, args: Any, env: Any) -> NoReturn:
@@ -91,7 +95,7 @@ def _execve(process: Process, path: Any, args: Any, env: Any) -> NoReturn:
     _check(process, "execve")
     words = _words("execve: argv", args)
     environment = _environment("execve", env)
-    place = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fsdecode(path)
+    place = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else plain_text(path)
     try:
         _run(process, [place], words, environment)
     except OSError as error:
@@ -109,7 +113,7 @@ def _spawn(
     words = _words(f"{call}: argv", args)
     environment = _environment(call, env)
     prepare = _preparing(**attributes)
-    name = os.fsdecode(path)
+    name = plain_text(path)
     paths = _places(name) if search and "/" not in name else [name]
     reader, writer = os.pipe()
     pid = fork(process)
@@ -133,6 +137,14 @@ def _spawn(
     return pid
 
 
+ACTIONS: Final[dict[int, tuple[Callable[[Any], Any], ...]]] = {
+    os.POSIX_SPAWN_OPEN: (lone_int, plain_text, lone_int, operator.index),
+    os.POSIX_SPAWN_CLOSE: (lone_int,),
+    os.POSIX_SPAWN_DUP2: (lone_int, lone_int),
+}
+"""Kinds of actions, and what checks each of their arguments."""
+
+
 def _act(actions: Iterable[Any]) -> None:
     """What is done with descriptors before the program begins, in this order."""
     for kind, number, *rest in actions:
@@ -154,38 +166,47 @@ def _act(actions: Iterable[Any]) -> None:
 
 
 def _check_actions(actions: Any) -> list[Any]:
+    """Actions as `_act` takes them; TypeError, ValueError."""
     found = []
     for action in actions or ():
         if not isinstance(action, tuple) or not action:
             raise TypeError("Each file_actions element must be a non-empty tuple")
-        if action[0] not in (os.POSIX_SPAWN_OPEN, os.POSIX_SPAWN_CLOSE, os.POSIX_SPAWN_DUP2):
-            raise TypeError("Unknown file_actions identifier")
-        found.append(action)
+        kind, *rest = action
+        try:
+            checks = ACTIONS[operator.index(kind)]
+        except KeyError:
+            raise TypeError("Unknown file_actions identifier") from None
+        if len(checks) != len(rest):
+            raise TypeError(f"a file_actions element of this kind takes {len(checks)} arguments ({len(rest)} given)")
+        found.append((kind, *[check(value) for check, value in zip(checks, rest, strict=True)]))
     return found
 
 
 def _preparing(
     file_actions: Any = None,
     setpgroup: int | None = None,
-    resetids: bool = False,
-    setsid: bool = False,
+    resetids: Any = False,
+    setsid: Any = False,
     setsigmask: Iterable[int] = (),
     setsigdef: Iterable[int] = (),
     scheduler: Any = None,
 ) -> Callable[[], None]:
-    actions, mask, defaults = _check_actions(file_actions), list(setsigmask), list(setsigdef)
+    actions, mask, defaults = _check_actions(file_actions), signal_set(setsigmask), signal_set(setsigdef)
+    group = None if setpgroup is None else lone_int(setpgroup)
+    if not TAKES_ANY_TRUTH:
+        resetids, setsid = lone_int(resetids), lone_int(setsid)
     if scheduler is not None:
         raise CallNotModelled("the scheduler of os.posix_spawn is not modelled; programs of a host are infinitely fast")
 
     def prepare() -> None:
         if setsid:
             os.setsid()
-        if setpgroup is not None:
-            os.setpgid(0, setpgroup)
+        if group is not None:
+            os.setpgid(0, group)
         if resetids:
             os.setegid(os.getgid())
             os.seteuid(os.getuid())
-        for number in defaults:
+        for number in sorted(defaults):
             signal.signal(number, signal.SIG_DFL)
         if mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

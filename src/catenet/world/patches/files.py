@@ -21,6 +21,7 @@ from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.posix.pipe import PipeReader, PipeWriter
 from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
+from catenet.world.engine.streams import CLOSED
 from catenet.world.patches.file_times import stamping
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.standard_streams import STANDARD
@@ -331,6 +332,8 @@ def _duplicate_to(process: Process, fd: int, fd2: int, inheritable: bool = True)
     if descriptor == target:
         os.fstat(target)
         return target
+    if source == CLOSED:
+        raise os_error(errno.EBADF)
     number = source if 0 <= source <= 2 else os.dup(source)
     if kernel.is_open_here(target):
         kernel.close(target)
@@ -340,6 +343,8 @@ def _duplicate_to(process: Process, fd: int, fd2: int, inheritable: bool = True)
     redirected[target] = number
     if inheritable:
         kernel.inheritable.add(target)
+        if number > 2:
+            os.set_inheritable(number, True)
     return target
 
 
@@ -373,7 +378,7 @@ def _write_counter(fd: int, value: int) -> None:
 
 
 def _close_redirected(process: Process, descriptor: int) -> None:
-    """close(2) of a descriptor that leads elsewhere: what it leads to is closed, and it is the host's again."""
+    """Close what a descriptor leads to, which leads nowhere else from then on."""
     process.host.kernel.inheritable.discard(descriptor)
     streams = process.streams
     number = streams.redirected.pop(descriptor, -1)
@@ -390,7 +395,14 @@ def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
     def close(descriptor: Any) -> None:
         task = current.task
         if task is not None and isinstance(descriptor, int) and descriptor in task.process.streams.redirected:
+            closed = task.process.streams.redirected[descriptor] == CLOSED
             _close_redirected(task.process, descriptor)
+            if 0 <= descriptor <= 2:
+                task.process.streams.redirected[descriptor] = CLOSED
+            if closed:
+                raise os_error(errno.EBADF)
+        elif task is not None and isinstance(descriptor, int) and 0 <= descriptor <= 2:
+            task.process.streams.redirected[descriptor] = CLOSED
         elif (
             task is not None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR
         ):  # else of an object whose process has ended
@@ -424,7 +436,8 @@ def _change_mode(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             original(path, mode, **kwargs)
         except FileNotFoundError:
-            if task is None or not task.process.host.kernel.has_name(os.path.abspath(os.fsencode(path))):
+            named = task is not None and isinstance(path, str | bytes | os.PathLike)
+            if task is None or not named or not task.process.host.kernel.has_name(os.path.abspath(os.fsencode(path))):
                 raise
 
     return copy_identity(function, original)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.wire.address import format_address
 from catenet.wire.dns.resolv_conf import format_resolv_conf
 from catenet.world.engine.current import current
+from catenet.world.engine.streams import CLOSED
 from catenet.world.patches.file_times import note_opened, open_to_write
 from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.proc import machines_path, proc_text
@@ -97,7 +98,18 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
     descriptor = _original_os_open(path, flags, mode, dir_fd=dir_fd)
     if task is not None:
         note_opened(descriptor, path, flags)
+        return _lowest(task.process, descriptor)
     return descriptor
+
+
+def _lowest(process: Process, descriptor: int) -> int:
+    """The number of a new descriptor: that of a standard stream which the program has closed, as daemons count on."""
+    redirected = process.streams.redirected
+    number = next((number for number in range(3) if redirected.get(number) == CLOSED), -1)
+    if number < 0:
+        return descriptor
+    redirected[number] = descriptor
+    return number
 
 
 def _text_of(process: Process, path: Any) -> str | None:

@@ -12,9 +12,11 @@ import os
 import resource
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from catenet.posix.errors import os_error
+from catenet.posix.file import FIRST_DESCRIPTOR
+from catenet.posix.process_file import ProcessFile
 from catenet.world.engine.children.forking import fork
 from catenet.world.engine.current import current
 from catenet.world.patches.credentials import may_signal, real_user
@@ -119,8 +121,41 @@ def _new_session(process: Process) -> None:
     process.group = process.session = process.pid
 
 
-def _no_such_call(process: Process, *args: Any) -> None:
-    raise os_error(errno.ENOSYS)
+# pidfd_open(2).
+
+
+def _open(process: Process, pid: int, flags: int = 0) -> int:
+    """`os.pidfd_open`; EINVAL, ESRCH."""
+    pid, flags = operator.index(pid), operator.index(flags)
+    if pid <= 0 or flags & ~os.O_NONBLOCK:
+        raise os_error(errno.EINVAL)
+    found = _find(process, pid)
+    file = ProcessFile(found, ended=not found.alive)
+    file.set_nonblocking(bool(flags))
+    if found.alive:
+        found.pidfds.append(file)
+    return process.host.kernel.install(file)
+
+
+def _opened(process: Process, descriptor: int) -> tuple[ProcessFile, Process]:
+    """The process that a descriptor stands for; EBADF."""
+    file = process.host.kernel.file(descriptor) if descriptor >= FIRST_DESCRIPTOR else None
+    if not isinstance(file, ProcessFile):
+        raise os_error(errno.EBADF)
+    return file, cast("Process", file.process)
+
+
+def _send_by_descriptor(process: Process, descriptor: int, number: int, siginfo: None = None, flags: int = 0) -> None:
+    """`signal.pidfd_send_signal`; EBADF, EINVAL, EPERM, and ESRCH when somebody has waited for it."""
+    descriptor, number = operator.index(descriptor), operator.index(number)
+    if siginfo is not None:
+        raise TypeError("siginfo must be None")
+    if flags:
+        raise os_error(errno.EINVAL)
+    _, target = _opened(process, descriptor)
+    if _find(process, target.pid) is not target:
+        raise os_error(errno.ESRCH)
+    _kill(process, target.pid, number)
 
 
 # wait(2).
@@ -181,16 +216,23 @@ def _wait_id(process: Process, kind: int, number: int, options: int) -> Any:
     kind, number, options = operator.index(kind), operator.index(number), operator.index(options)
     if options & ~WAITID_OPTIONS or not options & (os.WEXITED | os.WSTOPPED | os.WCONTINUED):
         raise os_error(errno.EINVAL)
+    nonblocking = False
     if kind == os.P_ALL:
         matches = _matcher(process, -1)
     elif kind == os.P_PID and number > 0:
         matches = _matcher(process, number)
     elif kind == os.P_PGID and number >= 0:
         matches = _matcher(process, -number)
+    elif kind == os.P_PIDFD and number >= 0:
+        file, target = _opened(process, number)
+        matches, nonblocking = (lambda child: child is target), file.is_nonblocking()
     else:
-        raise os_error(errno.EBADF if kind == os.P_PIDFD else errno.EINVAL)
-    child = _wait_for(process, "waitid", matches, options, keep=bool(options & os.WNOWAIT))
+        raise os_error(errno.EINVAL)
+    waits = options | os.WNOHANG if nonblocking else options
+    child = _wait_for(process, "waitid", matches, waits, keep=bool(options & os.WNOWAIT))
     if child is None:
+        if nonblocking and not options & os.WNOHANG:
+            raise os_error(errno.EAGAIN)
         return None
     status = child.killed_by or child.wait_status >> 8
     code = os.CLD_KILLED if child.killed_by else os.CLD_EXITED
@@ -219,7 +261,7 @@ def apply(patcher: Patcher) -> None:
         "setpgid": _set_group,
         "setpgrp": lambda process: _set_group(process, 0, 0),
         "setsid": _new_session,
-        "pidfd_open": _no_such_call,
+        "pidfd_open": _open,
         "wait": lambda process: _wait_pid(process, -1, 0),
         "waitpid": _wait_pid,
     }
@@ -228,4 +270,4 @@ def apply(patcher: Patcher) -> None:
     patcher.forward(os, "wait3", lambda process, options: _wait_usage(process, -1, options), _usage_again)
     patcher.forward(os, "wait4", _wait_usage, _usage_again)
     patcher.forward(os, "waitid", _wait_id, _result_again)
-    patcher.function(signal, "pidfd_send_signal", _no_such_call)
+    patcher.forward(signal, "pidfd_send_signal", _send_by_descriptor)

@@ -56,6 +56,7 @@ class ProcessGlobals:
         "private",
         "program",
         "umask",
+        "variables",
         "zone",
         "zoned",
     )
@@ -76,6 +77,8 @@ class ProcessGlobals:
         self.main: Any = main
         self.environ: Any = environ
         self.program = program
+        self.variables: dict[bytes, bytes] = dict(environ)
+        """What C sees as the environment, and programs inherit: `os.environ` as `os.putenv` is told of it."""
         self.entered = False
         self.policy: Any = None
         self.placed = False

@@ -19,7 +19,7 @@ from catenet.world.patches.tracebacks import Dumper
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply"]
+__all__ = ["apply", "signal_set"]
 
 RESERVED: Final = (32, 33)
 """Signals that the C library keeps for itself."""
@@ -93,7 +93,7 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
     """Wait for one of some signals and take it instead of handling it."""
     task = current.task
     assert task is not None
-    numbers = _set_of(wanted)
+    numbers = signal_set(wanted)
     for number in process.held_signals:
         if number in numbers:
             process.held_signals.remove(number)
@@ -111,7 +111,7 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
         process.awaited = set()
 
 
-def _set_of(numbers: Iterable[int]) -> set[int]:
+def signal_set(numbers: Iterable[int]) -> set[int]:
     """A set of signals; ValueError, TypeError."""
     found = {operator.index(number) for number in numbers}
     for number in found:
@@ -155,7 +155,7 @@ def _sigwait(process: Process, wanted: Iterable[int]) -> Any:
 
 def _sigmask(process: Process, how: int, mask: Iterable[int]) -> set[Any]:
     """Blocked signals wait until they are no longer blocked; EINVAL, ValueError."""
-    how, numbers = operator.index(how), _set_of(mask) & CATCHABLE
+    how, numbers = operator.index(how), signal_set(mask) & CATCHABLE
     previous = _set_again(process.blocked_signals)
     if how == signal.SIG_BLOCK:
         process.blocked_signals |= numbers

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from catenet.posix.arguments import plain_text
 from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.children.executing import execute
 from catenet.world.engine.children.forking import fork
@@ -38,14 +39,15 @@ def _fork_exec(
     """`_posixsubprocess.fork_exec`: the number of a child that runs the first of `executables` that there is."""
     if not process.host.owns_process:
         raise CallNotModelled(f"_posixsubprocess.fork_exec is not modelled on a simulated host; {OWN_PROCESS}")
-    words = [os.fsdecode(word) for word in args]
-    paths = [os.fsdecode(path) for path in executables]
+    words = [plain_text(word) for word in args]
+    paths = [plain_text(path) for path in executables]
+    environment = process.globals.variables if env is None else _environment(env)
     if os.path.basename(paths[0]) in SHELLS:
         words = without_shell(words)
         paths = [os.path.join(folder, words[0]) for folder in os.get_exec_path()] if "/" not in words[0] else words[:1]
     pid = fork(process)
     if not pid:
-        _begin(process, words, paths, close_fds, pass_fds, cwd, env, *rest)
+        _begin(process, words, paths, close_fds, pass_fds, cwd, environment, *rest)
     return pid
 
 
@@ -56,7 +58,7 @@ def _begin(
     close_fds: bool,
     pass_fds: Sequence[int],
     cwd: Any,
-    env: Sequence[bytes] | None,
+    environment: Mapping[bytes, bytes],
     *rest: Any,
 ) -> NoReturn:
     """What a child does before its program begins (`child_exec` of CPython); the pipe for that tells what fails."""
@@ -69,7 +71,6 @@ def _begin(
             failure = b"OSError:%X:noexec" % (error.errno or 0)
             raise
         _take_identity(*rest[8:])
-        environment = _environment(env)
         inherited = () if close_fds else process.host.kernel.inheritable
         kept = [number for number in (*pass_fds, *inherited) if number != errpipe]
         code = errno.ENOENT
@@ -90,10 +91,8 @@ def _begin(
     raise AssertionError
 
 
-def _environment(env: Sequence[bytes] | None) -> dict[bytes, bytes]:
-    if env is None:
-        return {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
-    pairs = [entry.partition(b"=") for entry in env]
+def _environment(env: Sequence[bytes]) -> dict[bytes, bytes]:
+    pairs = [os.fsencode(plain_text(entry)).partition(b"=") for entry in env]
     return {name: value for name, _, value in pairs}
 
 

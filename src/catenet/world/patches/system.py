@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import signal
@@ -12,6 +13,8 @@ from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from catenet.posix.arguments import plain_text
+from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
 from catenet.world.engine.exiting import end_threads
 from catenet.world.patches.clocks import INITIAL_CPU_TIME, uptime
@@ -59,6 +62,29 @@ def _yield(process: Process) -> None:
 def _times(process: Process) -> os.times_result:
     """times(2): processor time of a program that computes infinitely fast, and uptime in ticks of 10 ms."""
     return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(uptime(process), 2)))
+
+
+def _set_variable(process: Process, name: Any, value: Any, /) -> None:
+    """`os.putenv`; ValueError, TypeError."""
+    key, text = _variable(name), os.fsencode(plain_text(value))
+    if b"=" in key:
+        raise ValueError("illegal environment variable name")
+    process.globals.variables[key] = text
+
+
+def _unset_variable(process: Process, name: Any, /) -> None:
+    """`os.unsetenv`; EINVAL, ValueError, TypeError."""
+    key = _variable(name)
+    if b"=" in key:
+        raise os_error(errno.EINVAL)
+    process.globals.variables.pop(key, None)
+
+
+def _variable(name: Any) -> bytes:
+    key = os.fsencode(plain_text(name))
+    if not key:
+        raise os_error(errno.EINVAL)
+    return key
 
 
 _real_uname = os.uname
@@ -111,8 +137,8 @@ def apply(patcher: Patcher) -> None:
         patcher.function(gc, name, partial(_collect_automatically, value=value))
     patcher.function(gc, "collect", lambda process, generation=2: process.world.garbage.collect_in(process, generation))
     patcher.function(gc, "isenabled", lambda process: process.collects)
-    patcher.function(os, "putenv", lambda process, name, value: None)
-    patcher.function(os, "unsetenv", lambda process, name: None)
+    patcher.function(os, "putenv", _set_variable)
+    patcher.function(os, "unsetenv", _unset_variable)
     patcher.function(threading, "_shutdown", end_threads)
     patcher.replace(atexit, "register", _register_exit(atexit.register))
     patcher.replace(atexit, "unregister", _unregister_exit(atexit.unregister))

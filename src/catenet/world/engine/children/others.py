@@ -42,6 +42,7 @@ from catenet.world.enclosure.descendants import end_with
 from catenet.world.enclosure.kernel import prctl
 from catenet.world.engine.current import current
 from catenet.world.engine.hub import NEVER
+from catenet.world.engine.streams import CLOSED
 from catenet.world.patches.refusals import permitted
 
 if TYPE_CHECKING:
@@ -122,7 +123,10 @@ def run_other(
     if os.path.basename(path) == "date" and not any(word.startswith(OTHER_DATES) for word in words[1:]):
         words = [*words, "-d", f"@{time.time():.9f}"]
     files = [memfd_create("standard stream") for _ in range(3)]
-    if 0 in process.streams.redirected:
+    led = process.streams.redirected
+    if led.get(0) == CLOSED:
+        pass
+    elif 0 in led:
         while data := os.read(0, 1 << 16):
             write(files[0], data)
     else:
@@ -131,7 +135,7 @@ def run_other(
     status = _run(files, path, words, environment, os.getcwd())
     for number in (1, 2):
         lseek(files[number], 0, 0)
-        while data := read(files[number], 1 << 16):
+        while led.get(number) != CLOSED and (data := read(files[number], 1 << 16)):
             os.write(number, data)
     if os.WIFSIGNALED(status):
         client.call("function", "os.kill", (process.pid, os.WTERMSIG(status)), {})
