@@ -23,6 +23,79 @@ from typing import Any
 PYTHON = sys.executable
 
 
+LINES = (
+    "echo a b   c; echo 'x  y' \"z\"",
+    "exit 7",
+    "false || echo no; true && echo yes; ! true; echo $?",
+    "echo one two | tr a-z A-Z | cat; echo $?",
+    'X=5; echo $X ${X} ${#X} ${Y:-none} ${Y-none} "${X:+set}" $((X*2+1)) $((7/2)) $((-7/2)) $((X>3&&1))',
+    "i=0; while [ $i -lt 3 ]; do i=$((i+1)); [ $i = 2 ] && continue; echo $i; done",
+    "if true; then echo t; else echo f; fi; if false; then echo t; elif true; then echo e; fi",
+    "(cd /; pwd); pwd | wc -l",
+    "{ echo a; echo b; } | wc -l",
+    "echo err >&2; echo out",
+    "ls /none 2>/dev/null; echo $?",
+    "nosuchcommand; echo $?",
+    "echo $(echo sub; echo s2) `echo bq`",
+    'echo "a\\$b\\"c" \'a\\b\' a\\ b',
+    "sleep 0.1 & wait; echo waited",
+    "kill -9 $$",
+    f"{PYTHON} -c 'import os; os.kill(os.getpid(), 9)'; echo $?",
+    "exec echo replaced",
+    "read a b; echo $b $a",
+    'set -- a \'b c\' d; echo $# $2; for i; do echo $i; done; shift; echo "$@" "$*"',
+    "echo 'unterminated",
+    "echo a |",
+    "; echo",
+    "if true",
+    f"export Q=1; {PYTHON} -c 'import os; print(os.environ[\"Q\"])'",
+    f'Z=9 {PYTHON} -c \'import os; print(os.environ["Z"])\'; echo "[$Z]"',
+    "echo -n x; echo 'a\\tb'",
+    "cd /nowhere; echo $?",
+    "F=a.b.c; echo ${F%.*} ${F%%.*} ${F#*.} ${F##*.}",
+    'IFS=:; P=a:b::c; for i in $P; do echo "<$i>"; done',
+    "echo > /no/such; echo $?",
+    "cat < /no/such; echo $?",
+    "true & echo bg; wait",
+    "cat /dev/null | false; echo $?",
+    "echo ${U?unset msg}; echo after",
+    'echo "$HOME" | wc -w',
+    "a='x   y'; echo $a \"$a\"",
+    "# comment\necho after",
+    "echo a#b; echo a \\\n b",
+    "exec 2>/dev/null; ls /none; echo done",
+    "X=$(exit 4); echo $?; X=$(exit 5) true; echo $?",
+    "for i in 1 2; do for j in a b; do echo $i$j; break 2; done; done",
+    "(echo a",
+    "while true; do break; done; echo $?",
+    "echo \"a b\"'c d'e",
+    "for i in a b; do echo $i; done > /dev/null; echo q",
+    "echo $(echo $(echo deep))",
+    "echo a; ;",
+    "echo `echo \\`echo x\\``",
+    "X=1 Y=2; echo $X$Y",
+    "echo $0 $1",
+    "echo a >&9",
+    "printf '%s-' a b; echo",
+    "sh -c 'echo inner $0 $1' n1 n2",
+    "echo 'echo from input' | sh",
+    "echo x | while read l; do echo got $l; done",
+    "if [ -d /etc ]; then echo dir; fi",
+    "true && false || echo z",
+    "sleep 0.05; sleep 0.05; echo ok",
+    "exit",
+    "kill -TERM $$; echo not",
+    "echo ${10} ${#} $-x",
+    "until true; do echo x; done; echo $?",
+    "break; echo ok",
+    "(exit 3); echo $?",
+    "echo $((1/0)); echo no",
+    "echo [x] \"*\" '?'",
+    "false; echo $?; (false; true); echo $?",
+)
+"""Command lines for a shell."""
+
+
 def shown(done: subprocess.CompletedProcess[Any]) -> list[Any]:
     """What a program has written, and how it has ended."""
     return [done.returncode, _text(done.stdout), _text(done.stderr)]
@@ -443,6 +516,20 @@ def wrong(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     except (OSError, ValueError, TypeError) as error:
         return [type(error).__name__, getattr(error, "errno", None)]
     return "no error"
+
+
+def command_lines() -> Any:
+    """What needs a shell: the machine's is dash, the host's is ours."""
+    seen: list[Any] = [run("/bin/sh", "-c", line, input=b"in put line\n", cwd="/tmp") for line in LINES]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "script").write_text('cd "$1"; for name in *; do echo "$name"; done > ../list; cat ../list')
+        Path(folder, "sub").mkdir()
+        for name in ("b c", "a"):
+            Path(folder, "sub", name).touch()
+        seen += [run("sh", "script", "sub", cwd=folder), run("sh", "-c", "echo ~ *; umask 022; umask", cwd=folder,
+                 env={"HOME": "/home", "PATH": os.environ["PATH"]})]  # fmt: skip
+    seen += [os.system("exit 3") >> 8, subprocess.getstatusoutput("echo a; exit 4"), os.popen("echo b | cat").read()]
+    return seen
 
 
 def closed_streams() -> Any:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from catenet.posix.arguments import lone_int, plain_text
 from catenet.posix.errors import CallNotModelled
-from catenet.world.engine.children.executing import execute
+from catenet.world.engine.children.executing import SHELLS, execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
-from catenet.world.patches.shell import SHELLS, without_shell
+from catenet.world.patches.shell import without_shell
 from catenet.world.patches.signals import signal_set
 from catenet.world.patches.table.row import OWN_PROCESS
 
@@ -65,8 +65,8 @@ def _check(process: Process, name: str) -> None:
 def _run(process: Process, paths: Sequence[str], words: list[str], environment: Mapping[bytes, bytes]) -> NoReturn:
     """Run the first of these programs that there is, in the place of the one that runs; raises OSError."""
     if os.path.basename(paths[0]) in SHELLS:
-        words = without_shell(words)
-        paths = [words[0]] if "/" in words[0] else _places(words[0])
+        direct = without_shell(words, os.get_exec_path())
+        words, paths = (direct[0], [direct[1]]) if direct is not None else (words, paths)
     code = errno.ENOENT
     for path in paths:
         try:

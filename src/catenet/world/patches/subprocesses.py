@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from catenet.posix.arguments import plain_text
 from catenet.posix.errors import CallNotModelled
-from catenet.world.engine.children.executing import execute
+from catenet.world.engine.children.executing import SHELLS, execute
 from catenet.world.engine.children.forking import fork
 from catenet.world.patches.patching import Patcher
-from catenet.world.patches.shell import SHELLS, without_shell
+from catenet.world.patches.shell import without_shell
 from catenet.world.patches.table.row import OWN_PROCESS
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def _fork_exec(
     paths = [plain_text(path) for path in executables]
     environment = process.globals.variables if env is None else _environment(env)
     if os.path.basename(paths[0]) in SHELLS:
-        words = without_shell(words)
-        paths = [os.path.join(folder, words[0]) for folder in os.get_exec_path()] if "/" not in words[0] else words[:1]
+        direct = without_shell(words, _folders(environment))
+        words, paths = (direct[0], [direct[1]]) if direct is not None else (words, paths)
     pid = fork(process)
     if not pid:
         _begin(process, words, paths, close_fds, pass_fds, cwd, environment, *rest)
@@ -91,6 +91,11 @@ def _begin(
     raise AssertionError
 
 
+def _folders(environment: Mapping[bytes, bytes]) -> list[str]:
+    """Where programs are sought, as the child sees it."""
+    return os.fsdecode(environment.get(b"PATH", os.fsencode(os.defpath))).split(os.pathsep)
+
+
 def _environment(env: Sequence[bytes]) -> dict[bytes, bytes]:
     pairs = [os.fsencode(plain_text(entry)).partition(b"=") for entry in env]
     return {name: value for name, _, value in pairs}
@@ -133,7 +138,7 @@ def _take_identity(restore_signals: bool, start_new_session: bool, *rest: Any) -
 
 
 def _system(process: Process, command: str) -> int:
-    """`os.system`, of command lines that need no shell."""
+    """`os.system`."""
     if not process.host.owns_process:
         raise CallNotModelled(f"os.system is not modelled on a simulated host; {OWN_PROCESS}")
     code = subprocess.call(command, shell=True)

@@ -17,12 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from catenet.posix.errors import os_error
+from catenet.posix.errors import CallNotModelled, os_error
 from catenet.world.engine.children import client as this
 from catenet.world.engine.children.forking import move
 from catenet.world.engine.children.libraries import forget_state
 from catenet.world.engine.children.others import run_other
 from catenet.world.engine.children.process import ChildProcess
+from catenet.world.engine.children.shell.running import run_shell
 from catenet.world.engine.current import current
 from catenet.world.engine.program import Program, make_program
 from catenet.world.engine.streams import Streams
@@ -32,7 +33,10 @@ from catenet.world.patches.process_globals import ProcessGlobals, swap_globals
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["execute"]
+__all__ = ["SHELLS", "execute"]
+
+SHELLS: Final = ("sh", "bash", "dash")
+"""Programs that the shell of a host takes the place of, by name."""
 
 SHEBANG_SIZE: Final = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
@@ -58,6 +62,7 @@ def execute(
     program begins in a process of the machine of its own. Raises OSError: ENOENT, EACCES, ENOEXEC.
     """
     arguments = python_words(path, words)
+    shell = _shell(path, words) if arguments is None and os.path.basename(path) in SHELLS else None
     if this.client is None:
         _leave_kernel(process)
     client = this.client
@@ -67,7 +72,7 @@ def execute(
     kernel = process.host.kernel
     streams.keep(kept)
     held = [number for number in (*streams.redirected.values(), *kept) if kernel.is_open_here(number)]
-    program = None if arguments is None else _program(arguments, path)
+    program = shell if arguments is None else _program(arguments, path)
     interpreter = words[0] if words and _is_interpreter(path) else sys.executable
     command = list(words) if arguments is None else [interpreter, *arguments]
     client.call("exec", held, command)
@@ -149,6 +154,22 @@ def _program(arguments: list[str], path: str) -> Program:
             raise SystemExit(2)
 
         return _of(fail, words)
+
+
+def _shell(path: str, words: Sequence[str]) -> Program:
+    """The program of a shell's command line: `sh -c line`, `sh file`, `sh`."""
+    rest = list(words[1:])
+    if rest[:1] == ["-c"] and len(rest) > 1:
+        line, name, arguments = rest[1], rest[2] if len(rest) > 2 else words[0], rest[3:]
+        return _of(lambda module: run_shell(path, line, name, arguments), [*words])
+    if rest and rest[0][:1] in "-+":
+        raise CallNotModelled(f"the shell of a simulated host takes no options but -c (`{' '.join(words)}`)")
+
+    def run(module: types.ModuleType) -> None:
+        text = Path(rest[0]).read_text(errors="surrogateescape") if rest else sys.stdin.read()
+        run_shell(path, text, rest[0] if rest else words[0], rest[1:])
+
+    return _of(run, [*words])
 
 
 def _of(run: Any, words: list[str]) -> Program:
