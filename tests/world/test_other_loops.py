@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tests import commands
@@ -168,3 +171,57 @@ def test_a_server_and_a_client(tmp_path, server, client, lines):
         assert "server | signal 15" in done.stdout
     assert done.returncode == 0
     assert json.loads((tmp_path / "figures").read_text())["packets_dropped"]
+
+
+TRIO_BEFORE = """
+import socket, sys, trio, anyio
+from catenet.world import World
+
+async def serve():
+    async def echo(stream):
+        async for data in stream:
+            await stream.send_all(data.upper())
+
+    with trio.move_on_after(10):
+        await trio.serve_tcp(echo, 7)
+
+async def ask_trio():
+    start = trio.current_time()
+    for number in range(3):  # names are looked up, and this is done, in threads that trio keeps for later
+        stream = await trio.open_tcp_stream("server", 7)
+        await stream.send_all(b"abc")
+        print(await stream.receive_some(), await trio.to_thread.run_sync(socket.gethostname))
+        await stream.aclose()
+        await trio.sleep(1)
+    one, other = trio.socket.socketpair()
+    await one.send(b"1")
+    print(await other.recv(5), round(trio.current_time() - start, 3))
+
+async def ask_anyio():
+    async with await anyio.connect_tcp("server", 7) as stream:
+        await stream.send(b"abc")
+        print(await stream.receive(), await anyio.to_thread.run_sync(socket.gethostname))
+        await anyio.sleep(1)
+
+with World(isolation="shared", output=lambda host, stream, line: print(f"{host}:", line)) as world:
+    world.host("server").run(trio.run, serve)
+    world.host("client").run(trio.run, ask_trio, start=1)
+    for backend in ("trio", "asyncio"):
+        world.host(backend).run(lambda backend=backend: anyio.run(ask_anyio, backend=backend), start=1)
+    world.run()
+"""
+
+
+def test_loops_that_are_imported_before_the_first_world(tmp_path: Path) -> None:
+    (tmp_path / "before.py").write_text(TRIO_BEFORE)
+    done = subprocess.run(
+        [sys.executable, "before.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for host, line in (
+        ("client", "b'ABC' client"),
+        ("trio", "b'ABC' trio"),
+        ("asyncio", "b'ABC' asyncio"),
+        ("client", "b'1' 3.0"),
+    ):
+        assert done.stdout.count(f"{host}: {line}\n") == (3 if line == "b'ABC' client" else 1), done.stdout

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from catenet.world.engine.children.separate import SeparateProcess
 from catenet.world.engine.process import Process
 from catenet.world.engine.program import Command, Program, make_program
+from catenet.world.patches import install
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -62,6 +63,8 @@ class Programs:
         if start < 0:
             raise ValueError(f"start must not be negative, but is {start!r}")
         declared = True if daemon is None and restart == "always" else daemon
+        if callable(command):
+            install.rebind((command, args))
         service = _Service(make_program(command, args, directory), restart, declared, stdin)
         self.services[len(self.services)] = service
         self._schedule(service, max(0.0, start - self.host.hub.now))

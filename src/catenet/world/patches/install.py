@@ -44,7 +44,7 @@ from catenet.world.patches import (
 from catenet.world.patches.imports import PrivateFinder
 from catenet.world.patches.patching import Patcher
 
-__all__ = ["install", "is_installed", "original"]
+__all__ = ["install", "is_installed", "original", "rebind"]
 
 APPLY: Final = (
     clocks.apply,
@@ -101,6 +101,12 @@ def uninstall() -> None:
     if _patcher is not None:
         _patcher.restore()
         _patcher = None
+
+
+def rebind(function: Any) -> None:
+    """Replace what a function has bound before the standard modules were patched."""
+    if _patcher is not None:
+        _patcher.rebind_in(function)
 
 
 def is_installed() -> bool:

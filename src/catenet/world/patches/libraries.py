@@ -7,6 +7,7 @@
   collected: nobody could have retrieved it, and the program was not at fault.
 * eventlet asks the machine's name servers by itself when dnspython is installed; on a host that has none, names come
   from the host's table, as they do without.
+* trio keeps idle threads in one cache for the interpreter; a thread of another host would look names up there.
 """
 
 from __future__ import annotations
@@ -98,6 +99,19 @@ def _patch_eventlet(patcher: Patcher, module: types.ModuleType, plain: dict[str,
         patcher.function(module, name, choose(name, getattr(module, name)))
 
 
+def _patch_trio(patcher: Patcher, module: types.ModuleType) -> None:
+    """The threads of `trio._core._thread_cache` that wait for work: each process has its own."""
+    slot: Any = vars(module.ThreadCache)["_idle_workers"]
+
+    def get(cache: Any) -> Any:
+        task = current.task
+        if task is None:
+            return slot.__get__(cache)
+        return task.process.globals.libraries.setdefault("trio threads", {})
+
+    patcher.attribute(module.ThreadCache, "_idle_workers", property(get, slot.__set__))
+
+
 def _is_no_kill(record: logging.LogRecord) -> bool:
     details = record.exc_info
     return not isinstance(details[1] if isinstance(details, tuple) else None, ProcessKilled)
@@ -109,6 +123,7 @@ def apply(patcher: Patcher) -> None:
         logging.getLogger(name).addFilter(_is_no_kill)
     plain = {name: getattr(socket, name) for name in NAMES}  # eventlet may put its own in their places
     patcher.on_import("eventlet.support.greendns", partial(_patch_eventlet, plain=plain), again=True)
+    patcher.on_import("trio._core._thread_cache", _patch_trio, again=True)
     patcher.on_import("ctypes.util", _patch_ctypes)
     patcher.on_import("platform", _patch_platform)
     patcher.on_import("multiprocessing.connection", _patch_connections)

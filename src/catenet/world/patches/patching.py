@@ -1,7 +1,7 @@
 """Patching and restoring standard modules: attributes, methods of C types, bound names, later imports.
 
-All that is replaced is noted, so that `restore` leaves nothing behind. Names that loaded modules have bound by
-`from time import sleep` are found by one scan over `sys.modules` and replaced where they are the very object.
+All that is replaced is noted, so that `restore` leaves nothing behind. What loaded modules have bound is found by
+`bindings.py` and replaced where it is the very object.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.current import current
+from catenet.world.patches.bindings import Bindings
 
 __all__ = ["FORWARDED", "Forwarded", "Patcher", "asked", "copy_identity", "dispatch"]
-
-OWN_LAYERS: Final = tuple(f"catenet.{layer}" for layer in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
-"""Modules whose names stay as they are: they drive worlds and mean the interpreter's own."""
 
 _modified = ctypes.pythonapi.PyType_Modified
 _modified.argtypes = [ctypes.py_object]
@@ -185,6 +183,7 @@ class Patcher:
         original = vars(cls).get(name)
         if original is not None:
             self.member(cls, name, new)
+            self._replaced[id(original)] = (original, new)
         return original
 
     def member(self, cls: type, name: str, new: Any) -> None:
@@ -219,17 +218,12 @@ class Patcher:
             self._hooks.setdefault(name, []).append(hook)
 
     def rebind(self) -> None:
-        """Replace what loaded modules have bound by name."""
-        replaced = self._replaced
-        for module_name, module in list(sys.modules.items()):
-            if module_name.startswith(OWN_LAYERS) or not isinstance(module, types.ModuleType):
-                continue
-            namespace = vars(module)
-            for name, value in list(namespace.items()):
-                pair = replaced.get(id(value))
-                if pair is not None and pair[0] is value:
-                    namespace[name] = pair[1]
-                    self._undo.append(functools.partial(namespace.__setitem__, name, value))
+        """Replace what loaded modules have bound."""
+        Bindings(self._replaced, self._undo).exchange_in_modules(list(sys.modules.items()))
+
+    def rebind_in(self, function: Any) -> None:
+        """Replace what a function has bound that is a program, for no module may refer to it."""
+        Bindings(self._replaced, self._undo).exchange_in(function)
 
     def add_finders(self, *finders: Any) -> None:
         """Put finders in front of the interpreter's."""

@@ -46,6 +46,7 @@ class ProcessGlobals:
         "directory",
         "entered",
         "environ",
+        "libraries",
         "main",
         "modules",
         "original",
@@ -91,6 +92,8 @@ class ProcessGlobals:
         self.zone: bytes | None = None
         """The time zone (TZ) that it goes by, once `zoned` says that it has chosen one."""
         self.zoned = False
+        self.libraries: dict[str, Any] = {}
+        """What libraries keep once in an interpreter, and have once in each process (`libraries.py`)."""
         self.modules: dict[str, types.ModuleType] = {}
         self.private: dict[str, None] = {}
 

@@ -9,6 +9,8 @@ known are refused where they begin.
 from __future__ import annotations
 
 import _socket
+import ctypes
+import errno
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -256,15 +258,56 @@ def _refuse_symbols(args: tuple[Any, ...]) -> None:
     """Refuse to look up what would set the machine's clock or leave the host: `ctypes` names it before it calls it."""
     for arg in args:
         name = arg.decode("ascii", "replace") if isinstance(arg, bytes) else arg
-        if not isinstance(name, str):
-            continue
-        plain = name.lstrip("_").removeprefix("libc_").removesuffix("64").removesuffix("_r")
-        if plain in CLOCK_SYMBOLS:
-            raise _NoSymbol(f"{name} would set a clock of the real machine; {OWN_CLOCKS}")
-        if plain in LEAVING_SYMBOLS:
-            raise _NoSymbol(f"{name} of a C library would leave the simulated host; {PYTHON_MODULES}")
-        if name in THREAD_SYMBOLS:
-            raise _NoSymbol(f"{name} of a C library knows no thread of a simulated process; use threading")
+        if isinstance(name, str) and (why := _why_no_symbol(name)):
+            raise _NoSymbol(why)
+
+
+def _why_no_symbol(name: str) -> str:
+    """Why a program may not have a function of a C library; empty when it may."""
+    plain = name.lstrip("_").removeprefix("libc_").removesuffix("64").removesuffix("_r")
+    if plain in CLOCK_SYMBOLS:
+        return f"{name} would set a clock of the real machine; {OWN_CLOCKS}"
+    if plain in LEAVING_SYMBOLS:
+        return f"{name} of a C library would leave the simulated host; {PYTHON_MODULES}"
+    if name in THREAD_SYMBOLS:
+        return f"{name} of a C library knows no thread of a simulated process; use threading"
+    return ""
+
+
+def _guarded_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The call of a C function that a library has looked up outside of all processes.
+
+    Functions that take a thread answer ESRCH, as they do of one that has ended. Whoever looks them up in a process
+    does without them; who has them already (trio names its threads) goes on as well.
+    """
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if current.task is not None and (why := _why_no_symbol(name := getattr(self, "__name__", ""))):
+            if name in THREAD_SYMBOLS:
+                return errno.ESRCH
+            raise CallNotModelled(why)
+        return original(self, *args, **kwargs)
+
+    return call
+
+
+def _guard_symbols(patcher: Patcher) -> None:
+    """Guard the C functions of libraries that are loaded outside of processes; each has a class for its functions."""
+
+    def guard(cls: Any) -> None:
+        patcher.attribute(cls, "__call__", _guarded_call(cls.__call__))
+
+    initialise = ctypes.CDLL.__init__
+
+    def load(self: Any, *args: Any, **kwargs: Any) -> None:
+        initialise(self, *args, **kwargs)
+        if current.task is None:
+            guard(self._FuncPtr)
+
+    for cls in ctypes._CFuncPtr.__subclasses__():  # type: ignore[attr-defined]
+        if cls.__qualname__.startswith("CDLL."):
+            guard(cls)
+    patcher.attribute(ctypes.CDLL, "__init__", copy_identity(load, initialise))
 
 
 def _refuse_rtc(args: tuple[Any, ...]) -> None:
@@ -289,5 +332,6 @@ def apply(patcher: Patcher) -> None:
             for name in row.entries():
                 refuse = partial(_refuse, name=name, instead=row.note)
                 patcher.on_import(row.module, refuse, again=row in LIBRARIES)
+    _guard_symbols(patcher)
     _arm(True)
     patcher.on_restore(lambda: _arm(False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import steady
@@ -104,12 +105,13 @@ async def ask_tornado_ws(host: str) -> str:
 
 def serve_trio_websocket() -> None:
     import trio
-    from trio_websocket import serve_websocket
+    from trio_websocket import ConnectionClosed, serve_websocket
 
     async def handle(request: Any) -> None:
         connection = await request.accept()
-        while True:
-            await connection.send_message((await connection.get_message())[::-1])
+        with contextlib.suppress(ConnectionClosed):  # which would end the server
+            while True:
+                await connection.send_message((await connection.get_message())[::-1])
 
     trio.run(serve_websocket, handle, "0.0.0.0", PORT, None)
 
