@@ -314,6 +314,88 @@ def test_mistakes(server, capsys, arguments, complaint):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["cert", "key", "client-ca", "crl"])
+@pytest.mark.parametrize("what", ["missing", "junk"])
+def test_the_option_whose_file_tls_cannot_use_is_named(tmp_path, capsys, option, what):
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost")
+    files = {name: tmp_path / f"{name}.pem" for name in ("cert", "key", "client-ca", "crl")}
+    leaf.cert_chain_pems[0].write_to_path(files["cert"])
+    leaf.private_key_pem.write_to_path(files["key"])
+    authority.cert_pem.write_to_path(files["client-ca"])
+    if option != "crl":
+        del files["crl"]
+    files[option] = tmp_path / "bad.pem"
+    if what == "junk":
+        files[option].write_text("junk\n")
+    words = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    (tmp_path / "scores.py").write_text(SCORES.replace("VERSION", "1"))
+    serve = [*commands.CATENET, "rpc", "serve", str(PROTO), "scores:HiScore", "--listen", "tls://127.0.0.1:0", *words]
+    done = commands.run(serve, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"catenet: --{option}: {tmp_path}/bad.pem: ")
+    if option != "client-ca":
+        named = "cacert" if option == "crl" else option
+        files = {name: path for name, path in files.items() if name in ("cert", "key")}
+        words = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+        words += ["--cacert", f"{tmp_path}/bad.pem"] if option == "crl" else []
+        status, out, err = rpc(capsys, "call", "tls://127.0.0.1:1", "HiScore/Get", *words)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(f"catenet: --{named}: {tmp_path}/bad.pem: ")
+
+
+WAITS = """
+import asyncio
+import hiscore_pb2 as pb
+
+class HiScore:
+    async def get(self, request, context):
+        print("called", flush=True)
+        await asyncio.sleep(1000)
+        return pb.Score()
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+def test_the_second_ctrl_c_ends_a_server_that_waits_for_calls(tmp_path, workers):
+    (tmp_path / "waits.py").write_text(WAITS)
+    words = [*commands.CATENET, "rpc", "serve", str(PROTO), "waits:HiScore", "--listen", f"unix:{tmp_path}/s.sock"]
+    with commands.Popen(
+        [*words, "--grace", "1000", *workers], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        (url,) = told(process)
+        call = [*commands.CATENET, "rpc", "call", url, "HiScore/Get", "--proto", str(PROTO)]
+        with commands.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as caller:
+            assert process.stdout.readline() == "called\n"
+            process.send_signal(signal.SIGINT)
+            while os.path.exists(f"{tmp_path}/s.sock"):  # it takes no more calls, and waits for that one
+                time.sleep(0.01)
+            assert process.poll() is None and caller.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+            assert (caller.wait(60), caller.stdout.read()) == (1, "")
+            assert caller.stderr.read().startswith("catenet: UNAVAILABLE: ")
+        assert process.stderr.read() == ""
+
+
+def test_a_deadline_that_passes_before_there_is_a_connection_names_the_place(tmp_path, capsys):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/full.sock")
+        listener.listen(0)
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):  # nobody accepts, so others have to wait until they may connect
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    waiting.connect(f"{tmp_path}/full.sock")
+            url = f"unix:{tmp_path}/full.sock"
+            words = ["call", url, "HiScore/Get", "--proto", str(PROTO), "--timeout", "100ms"]
+            status, out, err = rpc(capsys, *words)
+    assert (status, out) == (1, "")
+    assert err.startswith("catenet: DEADLINE_EXCEEDED: the deadline passed while waiting for a connection")
+    assert url in err and err.count("\n") == 1
+
+
 def test_nobody_listens(capsys):
     status, _, err = rpc(capsys, "list", "tcp://127.0.0.1:1")
     assert status == 1

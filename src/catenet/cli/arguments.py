@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError
 from catenet.wire.address import parse_interface
 from catenet.world.scenario.units import parse_duration, parse_stall
 
-__all__ = ["address", "check_writable", "duration", "seed", "session_key", "stall"]
+if TYPE_CHECKING:
+    from catenet.net.tls import TlsError
+
+__all__ = ["address", "check_writable", "duration", "seed", "session_key", "stall", "tls_usage"]
 
 
 def seed(text: str) -> int | str:
@@ -60,3 +65,14 @@ def check_writable(option: str, path: Path) -> None:
         path.open("ab").close()
     except OSError as error:
         raise UsageError(f"{option} {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def tls_usage(args: argparse.Namespace, error: TlsError, options: Sequence[str]) -> UsageError:
+    """The error of a file that TLS cannot use, which names the option that has named it; else all that were given."""
+    given = {f"--{option}": getattr(args, option.replace("-", "_")) for option in options}
+    blamed = [name for name, value in given.items() if error.file is not None and error.file in _files(value)]
+    return UsageError(f"{', '.join(blamed[:1] or [name for name, value in given.items() if value])}: {error}")
+
+
+def _files(value: object) -> Sequence[str]:
+    return [str(each) for each in (value if isinstance(value, list | tuple) else [value]) if each is not None]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError, access_logs, logs
+from catenet.cli.arguments import tls_usage
 from catenet.cli.limits import add_http_limits, http_limits
 from catenet.cli.load import load, run_program
 from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_context
@@ -170,7 +171,7 @@ def tls_of(args: argparse.Namespace) -> ssl.SSLContext | Certificates | None:
     try:
         return Certificates([(args.cert, args.key), *((cert, None) for cert in args.sni)], args.client_ca, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cert, --key, --sni, --client-ca, --crl: {error}") from None
+        raise tls_usage(args, error, ("cert", "key", "sni", "client-ca", "crl")) from None
 
 
 def check_log(args: argparse.Namespace) -> None:

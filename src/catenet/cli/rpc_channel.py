@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import Parser, UsageError
-from catenet.cli.arguments import duration
+from catenet.cli.arguments import duration, tls_usage
 from catenet.cli.rpc_sessions import add_session_arguments, session_options
 from catenet.net import TlsError, client_context
 from catenet.net.target import Target
@@ -232,7 +232,7 @@ def _tls(args: argparse.Namespace) -> TlsSource | None:
     try:
         return client_context(args.cacert, args.cert, args.key, verify=not args.insecure, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cacert, --cert, --key, --crl: {error}") from None
+        raise tls_usage(args, error, ("cacert", "cert", "key", "crl")) from None
 
 
 def _files(args: argparse.Namespace) -> Any:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from catenet.cli import UsageError, logs
+from catenet.cli.arguments import tls_usage
 from catenet.cli.local_tls import certify, explain, keep_renewed
 from catenet.net.opening import held
 from catenet.net.privileges import Account, PrivilegeError, become, check_may_become, find_account
@@ -314,7 +315,7 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext:
     try:
         return server_context(args.cert, args.key, args.client_ca, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cert, --key, --client-ca, --crl: {error}") from None
+        raise tls_usage(args, error, ("cert", "key", "client-ca", "crl")) from None
 
 
 def cannot_listen(urls: Sequence[str], error: Exception) -> UsageError:

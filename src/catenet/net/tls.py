@@ -31,6 +31,11 @@ _PLACE = re.compile(r"\s*\(_ssl\.c:\d+\)$")
 class TlsError(ValueError):
     """A certificate, a key or a list of authorities cannot be used; the text names the file."""
 
+    def __init__(self, text: str, file: str | None = None) -> None:
+        """`file`: which one it is about; None when it is about several, or none."""
+        super().__init__(text)
+        self.file = file
+
 
 def server_context(
     cert: str | None,
@@ -189,18 +194,22 @@ def _load_chain(context: ssl.SSLContext, cert: str, key: str | None) -> None:
     try:
         context.load_cert_chain(cert, key, _refuse_password)
     except ssl.SSLError as error:
-        raise TlsError(_chain_problem(error, cert, key)) from None
+        raise _chain_problem(error, cert, key) from None
 
 
-def _chain_problem(error: ssl.SSLError, cert: str, key: str | None) -> str:
+def _chain_problem(error: ssl.SSLError, cert: str, key: str | None) -> TlsError:
     if error.reason == "KEY_VALUES_MISMATCH":
-        return f"{key or cert}: the key is not that of the certificate {cert}"
+        return TlsError(f"{key or cert}: the key is not that of the certificate {cert}", key or cert)
     text = Path(cert).read_text(errors="replace")
     if "-----BEGIN CERTIFICATE-----" not in text:
-        return f"{cert}: no certificate (PEM)"
+        return TlsError(f"{cert}: no certificate (PEM)", cert)
     if "PRIVATE KEY-----" not in (Path(key).read_text(errors="replace") if key is not None else text):
-        return f"{key}: no key (PEM)" if key is not None else f"{cert}: no key in it; name the key's file"
-    return f"{cert if key is None else f'{cert}, {key}'}: {explain(error)}"
+        if key is not None:
+            return TlsError(f"{key}: no key (PEM)", key)
+        return TlsError(f"{cert}: no key in it; name the key's file", cert)
+    if key is None:
+        return TlsError(f"{cert}: {explain(error)}", cert)
+    return TlsError(f"{cert}, {key}: {explain(error)}")
 
 
 def _trusting(ca: str) -> ssl.SSLContext:
@@ -208,7 +217,7 @@ def _trusting(ca: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except ssl.SSLError:
-        raise TlsError(_no_authorities(ca)) from None
+        raise TlsError(f"{ca}: no certificates of authorities (PEM)", ca) from None
 
 
 def _load_authorities(context: ssl.SSLContext, ca: str) -> None:
@@ -216,7 +225,7 @@ def _load_authorities(context: ssl.SSLContext, ca: str) -> None:
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError:
-        raise TlsError(_no_authorities(ca)) from None
+        raise TlsError(f"{ca}: no certificates of authorities (PEM)", ca) from None
 
 
 def _load_revoked(context: ssl.SSLContext, crl: str) -> None:
@@ -226,16 +235,12 @@ def _load_revoked(context: ssl.SSLContext, crl: str) -> None:
     if kinds != {b"X509 CRL"}:
         other = sorted(kind.decode("ascii", "replace") for kind in kinds - {b"X509 CRL"})
         why = f", but {printable(', '.join(other))}" if other else ""
-        raise TlsError(f"{crl}: lists of revoked certificates alone have a place here (PEM, X509 CRL){why}")
+        raise TlsError(f"{crl}: lists of revoked certificates alone have a place here (PEM, X509 CRL){why}", crl)
     try:
         context.load_verify_locations(crl)
     except ssl.SSLError as error:
-        raise TlsError(f"{crl}: no lists of revoked certificates: {explain(error)}") from None
+        raise TlsError(f"{crl}: no lists of revoked certificates: {explain(error)}", crl) from None
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-
-
-def _no_authorities(ca: str) -> str:
-    return f"{ca}: no certificates of authorities (PEM)"
 
 
 def _check_readable(name: str, what: str) -> None:
@@ -243,7 +248,7 @@ def _check_readable(name: str, what: str) -> None:
         with open(name, "rb"):
             pass
     except OSError as error:
-        raise TlsError(f"{name}: {error.strerror} ({what})") from None
+        raise TlsError(f"{name}: {error.strerror} ({what})", name) from None
 
 
 def _refuse_password() -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
+from catenet.cli.arguments import tls_usage
 from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server
 from catenet.printable import complain, printable
 
@@ -245,7 +246,7 @@ async def _serving(
         try:
             server = await _start(args, *following, secret, placement)
         except TlsError as error:
-            raise UsageError(f"--cert, --key: {error}") from None
+            raise tls_usage(args, error, ("cert", "key")) from None
         except (OSError, ValueError) as error:
             raise cannot_listen(placement.urls, error) from None
         yield await stack.enter_async_context(server)

@@ -246,7 +246,7 @@ class Connections:
         return connection
 
     def _too_late(self, deadline: float | None) -> RpcError:
-        why = f": {self._failure}" if self._failure else ""
+        why = f": {self._failure}" if self._failure else f" to {place_of(self._target)}"
         if deadline is not None and self.loop.time() >= deadline:
             return RpcError(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for a connection{why}")
         return RpcError(
