@@ -103,7 +103,7 @@ def test_a_table_shows_every_name(name, streams):
 @pytest.mark.parametrize("name", NAMES + CONTROLS)
 def test_the_end_of_a_run_shows_every_name(name, streams):
     out, err = streams()
-    run._show(a_report(name), Console([name], name))
+    run._show(a_report(name), Console([name], name, tables=True))
     assert SGR.sub("", out.getvalue()).count(printable(name)) >= 4
     assert holds(err, f"{name} waits")
     assert holds(out, f"retransmitted; seed {name}")
@@ -275,7 +275,9 @@ def test_whole_commands(tmp_path):
     assert done.returncode == 0, done.stderr
     assert b"fd00:ab:cd:b::1/64" in done.stdout
     for script in ("[red]q.py", ":b:.py"):
-        done = commands.run([*CATENET, "run", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        done = commands.run(
+            [*CATENET, "run", "--tables", script], cwd=tmp_path, capture_output=True, text=True, timeout=100
+        )
         assert "host  | [bold]:b:" in done.stdout
         assert re.search(rf"host +│ +'?{re.escape(script)}", done.stdout), done.stdout
     shown = on_terminal([*CATENET, "run", "a\x1b[31m\udcff.py"], tmp_path)

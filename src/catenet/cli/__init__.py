@@ -147,7 +147,10 @@ def _unrecognized(parser: argparse.ArgumentParser, args: argparse.Namespace, unk
     while (
         below := next((act for act in parser._actions if isinstance(act, argparse._SubParsersAction)), None)
     ) is not None:
-        parser = below.choices[getattr(args, below.dest)]
+        chosen = getattr(args, below.dest)
+        if chosen is None:
+            break
+        parser = below.choices[chosen]
     option = unknown[0].partition("=")[0]
     options = [name[2:] for name in parser._option_string_actions if name.startswith("--")]
     near = difflib.get_close_matches(option[2:], options, 1) if option.startswith("--") else []
@@ -194,6 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None  # or the interpreter would write what is left at its end, and say again that it cannot
         return 0
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG and isinstance(error.filename, str):
+            # Whoever asks whether there is a file of this name, anywhere: `Path.exists` does not say no.
+            complain(f"catenet: {error.filename}: {str(error.strerror).lower()}")
+            return 2
         if error.errno not in OUTPUT_FAILURES and not (error.errno == errno.EBADF and 1 in closed):
             raise
         complain(f"catenet: cannot write the output: {str(error.strerror).lower()}")

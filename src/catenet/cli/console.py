@@ -9,6 +9,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TextIO
 
 from catenet.printable import printable, say, shown, write
@@ -32,20 +33,39 @@ def _is_plain() -> bool:
 
 
 class Console:
-    """Shows lines of hosts; on a terminal with colours and a progress line at the bottom."""
+    """Shows lines of hosts; on a terminal with colours and a progress line at the bottom.
 
-    def __init__(self, hosts: Iterable[str], label: str) -> None:
-        self._out: TextIO = sys.stdout
+    `aside`: all goes to standard error, for what is to stand on standard output stands there alone. `quiet`: only what
+    programs print, and what goes wrong. `timestamps`: each line has its time. `tables`: they are shown wherever they
+    go; otherwise on a terminal, where a person looks.
+    """
+
+    def __init__(
+        self,
+        hosts: Iterable[str],
+        label: str,
+        *,
+        aside: bool = False,
+        quiet: bool = False,
+        timestamps: bool = False,
+        tables: bool = False,
+    ) -> None:
         self._err: TextIO = sys.stderr
+        self._out: TextIO = self._err if aside else sys.stdout
+        self._quiet = quiet
+        self._timestamps = timestamps
         names = list(hosts)
         self._width = max((len(name) for name in [*names, "world"]), default=5)
         self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
         self._label = printable(label)
         self._coloured = {stream: stream.isatty() and not _is_plain() for stream in (self._out, self._err)}
-        self._live = self._coloured[self._err]
+        self._live = self._coloured[self._err] and not quiet
+        self._tables = not quiet and (tables or self._out.isatty())
         self._status = ""
         self._failed: OSError | None = None
         self.now: Callable[[], float] = float
+        self.epoch = 0.0
+        """What the clock of the day shows when `now` is 0, in seconds since 1970."""
 
     def line(self, host: str, stream: str, text: str) -> None:
         """Show one line that a host's program wrote. That it cannot be shown is told by `check`: not to the program."""
@@ -62,6 +82,8 @@ class Console:
 
     def announce(self, text: str) -> None:
         """Show that something happens to the world."""
+        if self._quiet:
+            return
         self._print(self._out, "world", shown(f"{self.now():.3f} s: {text}", self._out), DIM)
 
     def progress(self, now: float) -> None:
@@ -79,15 +101,17 @@ class Console:
         self._wipe()
         self._err.flush()
 
-    def table(self, table: Table) -> None:
-        """Show a table."""
+    def tables(self, make: Callable[[], Iterable[Table]]) -> None:
+        """Show tables, if that is wanted."""
         from catenet.tables import show
 
-        show(table, self._out)
+        for table in make() if self._tables else ():
+            show(table, self._out)
 
     def say(self, text: str) -> None:
         """Show a line that is no host's."""
-        say(text, file=self._out)
+        if not self._quiet:
+            say(text, file=self._out)
 
     def complain(self, text: str) -> None:
         """Show a line that is no host's, and no good news."""
@@ -99,12 +123,19 @@ class Console:
         head = f"{shown(name, out):<{self._width}} |"
         if self._coloured[out]:
             head = f"\x1b[{colour}m{head}\x1b[0m"
+        if self._timestamps:
+            head = f"{head} {self._timestamp()}"
         write(f"{head} {text}\n", out)
         out.flush()
         if status:
             self._status = status
             write(f"\x1b[{DIM}m{status}\x1b[0m", self._err)
             self._err.flush()
+
+    def _timestamp(self) -> str:
+        """The time of the day in the world (RFC 3339), as in its programs' logs and in captures of its packets."""
+        moment = datetime.fromtimestamp(self.epoch, UTC) + timedelta(seconds=self.now())
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _wipe(self) -> None:
         if self._status:

@@ -23,7 +23,7 @@ def run_on_kernel(args: argparse.Namespace, is_world: bool) -> int:
     """
     if is_world:
         raise UsageError("a world runs on --net sim; on the kernel's network start its programs one by one")
-    for option in ("pcap", "plot", "json", "address", "mtu"):
+    for option in ("pcap", "plot", "json", "address", "mtu", "timestamps", "tables"):
         if getattr(args, option):
             raise UsageError(f"--{option} goes with --net sim or tun; the kernel's network is the kernel's")
     if args.uvloop:

@@ -79,7 +79,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw each TCP connection's course, a picture each")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the run's figures to FILE (- for standard output)"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the run's figures to FILE (-: to standard output, and all else to standard error)",
     )
     parser.add_argument(
         "--address",
@@ -106,6 +109,15 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say what of the interpreter is the same in every run"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="show what programs print, and errors: no events, tables, progress"
+    )
+    parser.add_argument(
+        "--timestamps", action="store_true", help="put the time of the day in the world in front of each line"
+    )
+    parser.add_argument(
+        "--tables", action="store_true", help="show the tables at the end also where standard output is no terminal"
     )
     parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
     parser.add_argument(
@@ -194,7 +206,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     from catenet.world.world import World  # makes a socket when it is loaded: before the process is closed
 
     plan = _plan(args, is_world)
-    console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
+    console = _console(args, [host.name for host in plan.hosts])
     if args.verbose:
         console.complain(settled().describe())
     plan = isolated(args, plan)
@@ -211,7 +223,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
             isolation=plan.isolation,
             workers=args.workers,
         )
-        console.now = lambda: world.now
+        console.now, console.epoch = (lambda: world.now), world.epoch
         if notices is not None:
             notices.listen(world)
         return _run_plan(args, world, console, plan, folder)
@@ -258,6 +270,17 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
     return override(changed, seed=args.seed, duration=args.duration, isolation=args.isolation, stall=args.stall)
 
 
+def _console(args: argparse.Namespace, hosts: Sequence[str]) -> Console:
+    return Console(
+        hosts,
+        Path(args.command[0]).name,
+        aside=str(args.json) == "-",
+        quiet=args.quiet,
+        timestamps=args.timestamps,
+        tables=args.tables,
+    )
+
+
 def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the settings of `--set` by host."""
     from catenet.world.scenario.settings import parse_assignments
@@ -285,11 +308,11 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
         name_servers=args.dns,
     )
     settings = {name: value for part in _settings(args, [SOLE_HOST]).values() for name, value in part.items()}
-    console = Console([SOLE_HOST], Path(args.command[0]).name)
+    console = _console(args, [SOLE_HOST])
     chance = secrets.randbits(64) if args.seed is None else args.seed
     try:
         with open_host(SOLE_HOST, attachment, seed=chance, output=console.line, settings=settings) as (world, host):
-            console.now = lambda: world.now
+            console.now, console.epoch = (lambda: world.now), world.epoch
             if not args.address:
                 found = ", ".join(format_address(address) for address in world.addresses(SOLE_HOST))
                 console.announce(f"address {found}" if found else "nobody has given this host an address yet")
@@ -425,8 +448,7 @@ def _show(report: Report, console: Console) -> None:
 
     if report.deadlock is not None:
         console.complain(f"deadlock: {report.deadlock}")
-    for table in tables(report):
-        console.table(table)
+    console.tables(partial(tables, report))
     ended = report.programs_ended
     last = "" if ended is None or report.deadlock is not None else f" (the last program ended at {ended:.3f} s)"
     console.say(

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterable
@@ -40,6 +41,14 @@ LARGEST_LARGE: Final = 65_535 - 40 - 60
 """Payload of the largest segment that leaves uncut: what any IP and TCP header leave of a packet."""
 
 _REQUEST: Final = struct.Struct("16sH22x")
+_LONGEST_NAME: Final = 15
+_NAMES: Final = f"up to {_LONGEST_NAME} bytes without '/', ':' and white space"
+
+
+def _is_name(name: str) -> bool:
+    """What Linux takes (`dev_valid_name`); it would cut what is longer."""
+    size = len(os.fsencode(name))
+    return 0 < size <= _LONGEST_NAME and name not in (".", "..") and not re.search(r"[/:\s\0]", name)
 
 
 class TunDevice(BaseDevice):
@@ -48,7 +57,8 @@ class TunDevice(BaseDevice):
     With `offload` TCP's checksums and segmentation are left to the other side, in both directions (`wire/offload.py`):
     the kernel hands over TCP in packets of up to 64 KB and takes `GsoPacket` ones; a stack has to leave checksums out.
     With `ethernet` it is a TAP device: what crosses it are Ethernet frames, and `bridge` can join it to others.
-    Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
+    Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use, or no
+    device can have the name.
     """
 
     __slots__ = ("_fd", "_lost_before", "dropped", "ethernet", "mtu", "name", "offload")
@@ -58,6 +68,8 @@ class TunDevice(BaseDevice):
     ) -> None:
         if offload and ethernet:
             raise ValueError("offload is for devices that carry packets, not frames")
+        if not _is_name(name):
+            raise DeviceUnavailable(errno.EINVAL, f"{name!r} is no name of a device: {_NAMES}")
         super().__init__()
         self.mtu = mtu
         self.dropped = 0
@@ -69,7 +81,7 @@ class TunDevice(BaseDevice):
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             flags = (IFF_TAP if ethernet else IFF_TUN) | IFF_NO_PI | (vnet.IFF_VNET_HDR if offload else 0)
-            answer = fcntl.ioctl(self._fd, TUNSETIFF, _REQUEST.pack(name.encode(), flags))
+            answer = fcntl.ioctl(self._fd, TUNSETIFF, _REQUEST.pack(os.fsencode(name), flags))
             if offload:
                 fcntl.ioctl(self._fd, vnet.TUNSETOFFLOAD, vnet.OFFLOADS)
         except OSError as error:

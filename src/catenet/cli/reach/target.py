@@ -61,7 +61,10 @@ class Target:
 
 def resolve(name: str, family: int = socket.AF_UNSPEC) -> Target:
     """The first address of a name, of one family if that is said; OSError when there is none."""
-    found = socket.getaddrinfo(name, None, family, socket.SOCK_DGRAM)
+    try:
+        found = socket.getaddrinfo(name, None, family, socket.SOCK_DGRAM)
+    except UnicodeError:
+        raise OSError("no name of a host") from None
     where, *_, address = found[0]
     return Target(name, IPV4 if where == socket.AF_INET else IPV6, address)
 

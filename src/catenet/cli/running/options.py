@@ -69,7 +69,12 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def command_line(args: argparse.Namespace, *options: str) -> list[str]:
-    """The command line of one run of these arguments, with more options."""
+    """The command line of one run of these arguments, with more options.
+
+    What it prints goes to a file first, so whether a person will look at it is seen here.
+    """
+    if sys.stdout is not None and sys.stdout.isatty() and not args.tables and str(args.json) != "-":
+        options = ("--tables", *options)
     return [*_launcher(), "run", *_given(args, OWN), *options, *args.command]
 
 
