@@ -23,6 +23,21 @@ def test_addrs_shows_this_machine_s_loopback(capsys):
     assert "127.0.0.1/8" in capsys.readouterr().out
 
 
+def test_a_line_for_each_address(capsys):
+    assert main(["addrs", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert main(["addrs", "-1"]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert [line.split()[:3] for line in out.splitlines()] == [
+        [row["name"], f"{one['address']}/{one['prefix_length']}", one["scope"]]
+        for row in rows
+        for one in row["addresses"]
+    ]
+    assert "127.0.0.1/8 host" in out
+    assert main(["addrs", "-1", "--json"]) == 2
+
+
 @pytest.mark.root
 def test_addrs_agrees_with_the_ip_command(namespace):
     namespace.run("ip", "link", "add", "v0", "mtu", "1280", "type", "veth", "peer", "name", "v1")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from catenet.printable import say
 from catenet.tables import make_table, show
 from catenet.wire.address import format_address, is_link_local, is_loopback
 
@@ -74,7 +75,11 @@ class InterfaceRow:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument(
+        "-1", "--one-line", action="store_true", help="print a line for each address, with the name of its interface"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
     rows = _interfaces()
     if args.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
+    elif args.one_line:
+        for row in rows:
+            for one in row.addresses:
+                say(" ".join([row.name, f"{one.address}/{one.prefix_length}", one.scope, *one.flags]))
     else:
         _print_table(rows)
     return 0
