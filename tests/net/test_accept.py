@@ -107,6 +107,30 @@ def test_at_the_limit_others_wait_and_get_in_when_one_leaves(run, kind, tmp_path
     ]
 
 
+def test_at_the_limit_nobody_waits_until_somebody_comes(run):
+    """Idle connections are not closed for those who have not come."""
+
+    async def main():
+        acceptor = Acceptor(asyncio.get_running_loop(), ServerLimits(max_connections=2), Echo)
+        (listener,) = await listeners("4", None)
+        acceptor.add(listener)
+        socks = [connect(listener.getsockname(), socket.AF_INET) for _ in range(2)]
+        for sock in socks:
+            assert await answered(sock)
+        assert acceptor.open == 2 and not acceptor.full
+        socks.append(connect(listener.getsockname(), socket.AF_INET))
+        await until(lambda: acceptor.full)
+        socks[0].close()
+        assert await answered(socks[2])
+        assert acceptor.open == 2 and not acceptor.full
+        for sock in socks:
+            sock.close()
+        await until(lambda: acceptor.open == 0)
+        acceptor.close()
+
+    run(main())
+
+
 def test_handshakes_count_and_end(run):
     """A TLS handshake that is never finished holds its place for as long as handshakes may last."""
     trustme = pytest.importorskip("trustme")

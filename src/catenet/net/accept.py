@@ -133,9 +133,11 @@ class Acceptor:
     # Accepting.
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(min(_BATCH, self._limits.backlog)):
+        for number in range(min(_BATCH, self._limits.backlog)):
             most = self._limits.max_connections
             if most is not None and self.open >= most:
+                if number:
+                    return  # if somebody else waits, the listener is readable again
                 told = "%d connections are open, which is the limit: others wait" if self.tells_limit else ""
                 self._pause(told, self.open)
                 return
