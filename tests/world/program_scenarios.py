@@ -490,12 +490,72 @@ def environment_of_c() -> Any:
     return [*seen, wrong(os.putenv, "name", "a\0b")]
 
 
+def joining_the_main_thread() -> Any:
+    """Threads may wait for the end of the main one, and in a child of fork(2) for those that are not there."""
+    head = (
+        "import os, threading, time\ndef wait(thread):\n    thread.join(); print('end of thread', thread.is_alive())\n"
+    )
+    body = """
+def fork():
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        return
+    thread = threading.Thread(target=wait, args=(main,))
+    thread.start(), thread.join()
+    os._exit(0)
+main = threading.current_thread()
+try:
+    main.join()
+except RuntimeError as error:
+    print(error, type(main).__name__, main is threading.main_thread(), main.name, main.daemon)
+"""
+    start = "threading.Thread(target=%s).start()\nprint('end of main', flush=True)"
+    return [
+        run(PYTHON, "-uc", head + body + start % "wait, args=(main,)"),
+        run(PYTHON, "-uc", head + body + "thread = threading.Thread(target=fork)\nthread.start(), thread.join()"),
+    ]
+
+
+def buffers_of_pipes() -> Any:
+    """`bufsize` is the size of the buffer; lines are no matter of bytes. The interpreter says how it is called."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with subprocess.Popen(["cat"], stdin=-1, stdout=-1, bufsize=1) as process:
+            first = process.communicate(b"line\n")
+    with subprocess.Popen(["cat"], stdin=-1, stdout=-1, bufsize=200_000) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(bytes(150_000))
+        ready = select.select([process.stdout], [], [], 0)[0]
+        process.stdin.close()
+        read = len(process.stdout.read())
+    usage = run(PYTHON, "-h")[1].partition("python")[0]
+    return [str(each.message) for each in told], first[0].decode(), ready, read, usage
+
+
+def dispositions_of_other_programs() -> Any:
+    """Signals that a program ignores, its children ignore; Python puts SIGPIPE back for them, if asked to."""
+    code = """
+import signal, subprocess
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+for restore in (True, False):
+    text = subprocess.check_output(["grep", "SigIgn", "/proc/self/status"], text=True, restore_signals=restore)
+    ignored = int(text.split()[1], 16)
+    print([number.name for number in (signal.SIGPIPE, signal.SIGUSR1, signal.SIGINT) if ignored >> number - 1 & 1])
+"""
+    return run(PYTHON, "-c", code)
+
+
 def wrong_arguments() -> Any:
     """What is refused before a program begins."""
     words, no = [PYTHON, "-c", "pass"], {"NAME": "a\0b"}
     seen = [wrong(os.execve, PYTHON, words, env) for env in (no, {"A\0": "x"}, {"A=B": "x"}, 5)]
     seen += [wrong(os.execv, PYTHON, [PYTHON, "a\0b"]), wrong(os.execv, "a\0b", words), wrong(os.execv, PYTHON, [])]
     seen.append(wrong(subprocess.run, words, env=no))
+    ids: list[dict[str, Any]] = [{"user": 2**64}, {"group": 2**64}, {"extra_groups": [2**64]}, {"user": -1}]
+    seen += [wrong(subprocess.run, words, **each) for each in ids]
     file = PYTHON + "\0", os.O_RDONLY, 0
     actions: list[Any] = [
         None, (), (None,), (12345,), (os.POSIX_SPAWN_CLOSE,), (os.POSIX_SPAWN_CLOSE, 1, 2),
@@ -513,7 +573,7 @@ def wrong(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The kind of error that a call raises."""
     try:
         call(*args, **kwargs)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         return [type(error).__name__, getattr(error, "errno", None)]
     return "no error"
 

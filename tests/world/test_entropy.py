@@ -156,3 +156,24 @@ def test_names_of_threads_files_and_hosts() -> None:
         return names, platform.node(), socket.gethostname(), uuid.uuid1(), uuid.uuid4(), uuid.getnode(), candidates
 
     assert "a" in str(twice(program))
+
+
+def test_uuids_of_the_function_of_c_are_the_hosts() -> None:
+    """As libuuid makes them: two are never the same, and no daemon vouches for them."""
+    seen: list[list[object]] = []
+
+    def program() -> None:
+        import uuid
+
+        of_c = [uuid.UUID(bytes=_uuid.generate_time_safe()[0]) for _ in range(2)]
+        made = [*of_c, uuid.uuid1()]
+        assert len(set(made)) == 3 and {each.version for each in made} == {1}
+        seen.append([*map(str, made), {each.node for each in made} == {uuid.getnode()}, uuid.uuid1().is_safe.name])
+
+    _uuid = pytest.importorskip("_uuid")
+    for _ in range(2):
+        with World(seed=3) as world:
+            world.host("a").run(program)
+            world.run()
+    assert seen[0] == seen[1]
+    assert seen[0][3:] == [True, "unsafe"]

@@ -15,7 +15,7 @@ MODULES = (
     "test_robotparser", "test_sched", "test_select", "test_selectors", "test_signal", "test_smtpd", "test_smtplib",
     "test_socket", "test_socketserver", "test_ssl", "test_subprocess", "test_telnetlib", "test_tempfile",
     "test_thread", "test_threadedtempfile", "test_threading", "test_threading_local", "test_threadsignals",
-    "test_time", "test_timeout", "test_urllib", "test_urllib2", "test_urllib2_localnet", "test_urllib_response",
+    "test_time", "test_urllib", "test_urllib2", "test_urllib2_localnet", "test_urllib_response",
     "test_uuid", "test_wait3", "test_wait4", "test_wsgiref", "test_xmlrpc",
 )  # fmt: skip
 
@@ -29,11 +29,25 @@ _PREEMPTION = "a program that computes or sends for ever without waiting is not 
 _TERMINAL = "programs have no terminals"
 _INTERNALS = "looks at what the interpreter keeps for threads of the operating system; threads are greenlets"
 _AT_END = "waits for what the interpreter does at its own end, which comes after that of the world"
+_NUMBERS = "descriptors of a host count from 2^20 and are used once; they are not the lowest free numbers"
+_OPTIONS = "a Python program begins in the interpreter that runs: options of the interpreter (-X, -E) come too late"
 _STRESS = "sends signals to itself while it computes, which are handled at its next call"
 
 _OUT_OF_REACH: dict[str, str] = {
     "test.test_asyncio.test_streams.StreamTests.test_drain_raises": _PREEMPTION,
     "test.test_threading.InterruptMainTests.test_can_interrupt_tight_loops": _PREEMPTION,
+    "test.test_subprocess.*.test_call_timeout": _PREEMPTION,
+    "test.test_subprocess.RunFuncTestCase.test_timeout": _PREEMPTION,
+    "test.test_subprocess.POSIXProcessTestCase.test_close_fds": _NUMBERS,
+    "test.test_subprocess.POSIXProcessTestCase.test_close_fds_when_max_fd_is_lowered": _NUMBERS,
+    "test.test_subprocess.POSIXProcessTestCase.test_pass_fds": _NUMBERS,
+    "test.test_subprocess.POSIXProcessTestCase.test_pass_fds_redirected": _NUMBERS,
+    "test.test_os.*.test_closerange": _NUMBERS,
+    "test.test_subprocess.RunFuncTestCase.test_encoding_warning": _OPTIONS,
+    "test.test_io.*.test_check_encoding_*": _OPTIONS,
+    "test.test_io.*.test_text_encoding": _OPTIONS,
+    "test.test_asyncio.*.test_env_var_debug": _OPTIONS,
+    "test.test_threading.ThreadTests.test_import_from_another_thread": _OPTIONS,
     "test.test_threading.ThreadTests.test_PyThreadState_SetAsyncExc": _INTERNALS,
     "test.test_threading.ThreadTests.test_foreign_thread": _INTERNALS,
     "test.test_threading.ThreadTests.test_ident_of_no_threading_threads": _INTERNALS,
@@ -42,7 +56,6 @@ _OUT_OF_REACH: dict[str, str] = {
     "test.test_threading.ThreadTests.test_main_thread_during_shutdown": _AT_END,
     "test.test_threading.AtexitTests.test_atexit_after_shutdown": _AT_END,
     "test.test_threading.SubinterpThreadingTests.*": "subinterpreters would not be on the host",
-    "test.test_threading.ThreadJoinOnShutdown.test_reinit_tls_after_fork": _INTERNALS,
     "test.test_logging.ModuleLevelMiscTest.test_logging_at_shutdown*": _AT_END,
     "test.test_tempfile.TestTemporaryDirectory.test_*_on_shutdown*": _AT_END,
     "test.test_io.*.test_create_at_shutdown_*": _AT_END,

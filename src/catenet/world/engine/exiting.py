@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
-from catenet.world.patches.threads import close_pools
+from catenet.world.patches.threads import close_pools, mark_stopped
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -92,6 +92,7 @@ def end_threads(process: Process) -> None:
     """End and await a process's threads, as `threading._shutdown` does; runs in its main task."""
     for callback in reversed(process.threading_exits):
         _call(process, callback)
+    mark_stopped(process.main_thread)
     workers = close_pools(process)
     main = current.task
     assert main is not None

@@ -18,7 +18,7 @@ from catenet.world.patches.patching import Patcher
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["Credentials", "apply", "may_signal", "real_group", "real_user"]
+__all__ = ["Credentials", "apply", "identifier", "may_signal", "real_group", "real_user"]
 
 UNCHANGED: Final = 0xFFFF_FFFF
 """Identifier -1 as an unsigned number: "leave this one as it is"."""
@@ -107,7 +107,7 @@ def _of(process: Process) -> Credentials:
     return process.credentials
 
 
-def _identifier(value: Any, kind: str) -> int:
+def identifier(value: Any, kind: str) -> int:
     """Convert a user's or group's number as CPython does: TypeError, OverflowError; -1 becomes UNCHANGED."""
     if not hasattr(value, "__index__"):
         raise TypeError(f"{kind} should be integer, not {type(value).__name__}")
@@ -127,7 +127,7 @@ def _group_list(groups: Any) -> list[int]:
         raise ValueError("too many groups")
     if not all(hasattr(each, "__index__") for each in groups):
         raise TypeError("groups must be integers")
-    numbers = [_identifier(each, "gid") for each in groups]
+    numbers = [identifier(each, "gid") for each in groups]
     if UNCHANGED in numbers:
         raise os_error(errno.EINVAL)
     return numbers
@@ -137,7 +137,7 @@ def _setter(kind: str, label: str, change: Callable[..., None]) -> Callable[...,
     """A function of `os` that takes identifiers of one kind and hands them to `change`."""
 
     def simulated(process: Process, *values: Any) -> None:
-        change(_of(process), kind, *[_identifier(value, label) for value in values])
+        change(_of(process), kind, *[identifier(value, label) for value in values])
 
     return simulated
 
@@ -151,7 +151,7 @@ def _change_effective(credentials: Credentials, kind: str, identifier: int) -> N
 
 
 def _init_groups(process: Process, username: str, group: Any) -> None:
-    number = _identifier(group, "gid")
+    number = identifier(group, "gid")
     _of(process).set_groups(os.getgrouplist(username, number))
 
 

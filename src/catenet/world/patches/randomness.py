@@ -39,6 +39,10 @@ def _urandom(process: Process, size: int) -> bytes:
     return process.entropy.randbytes(size)
 
 
+UNSAFE: Final = -1
+"""What uuid_generate_time_safe(3) returns without a uuidd that keeps other processes from the same moment."""
+
+
 def _node(process: Process) -> int:
     return random.Random(f"{process.world.seed}/node/{process.host.name}").getrandbits(48) | MULTICAST_BIT
 
@@ -63,11 +67,22 @@ def apply(patcher: Patcher) -> None:
     patcher.attribute(random.Random, "seed", seed)
     original_uuid1 = uuid.uuid1
 
-    def uuid1(process: Process, node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+    def of_process(process: Process, node: int | None, clock_seq: int | None) -> uuid.UUID:
         uuid._last_timestamp = None  # type: ignore[attr-defined]
         process.uuids += 1
         sequence = process.uuids & 0x3FFF if clock_seq is None else clock_seq
         return original_uuid1(_node(process) if node is None else node, sequence)
 
+    def uuid1(process: Process, node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+        if node is clock_seq is None and getattr(uuid, "_generate_time_safe", None) is not None:
+            return original_uuid1()  # by the function of C, or what a program has put in its place
+        return of_process(process, node, clock_seq)
+
     patcher.function(uuid, "uuid1", uuid1)
+    patcher.on_import(
+        "_uuid",
+        lambda patcher, module: patcher.function(
+            module, "generate_time_safe", lambda process: (of_process(process, None, None).bytes, UNSAFE)
+        ),
+    )
     patcher.function(uuid, "getnode", _node)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
+import warnings
+from typing import Any, Final
 
 from catenet.posix.file import File
 from catenet.posix.kernel import Kernel
 from catenet.posix.pysocket import kernel_after_fork
 
 __all__ = ["RawFile", "RawStream"]
+
+
+LINES_OF_BYTES: Final = (
+    "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used"
+)
+"""The interpreter's warning."""
 
 
 class _Raw(io.RawIOBase):
@@ -30,11 +37,14 @@ class _Raw(io.RawIOBase):
         """Put the buffers and the encoding on top that `open` would."""
         if buffering == 0:
             return self
+        if "b" in mode and buffering == 1:
+            warnings.warn(LINES_OF_BYTES, RuntimeWarning, stacklevel=3)
+        size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
         buffered: Any
         if self._reads and self._writes:
-            buffered = io.BufferedRWPair(self, self)
+            buffered = io.BufferedRWPair(self, self, size)
         else:
-            buffered = io.BufferedReader(self) if self._reads else io.BufferedWriter(self)
+            buffered = io.BufferedReader(self, size) if self._reads else io.BufferedWriter(self, size)
         if "b" in mode:
             return buffered
         return io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)

@@ -10,10 +10,11 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from catenet.posix.arguments import plain_text
+from catenet.posix.arguments import INT_MAX, plain_text
 from catenet.posix.errors import CallNotModelled
 from catenet.world.engine.children.executing import SHELLS, execute
 from catenet.world.engine.children.forking import fork
+from catenet.world.patches.credentials import identifier
 from catenet.world.patches.patching import Patcher
 from catenet.world.patches.shell import without_shell
 from catenet.world.patches.table.row import OWN_PROCESS
@@ -39,6 +40,7 @@ def _fork_exec(
     """`_posixsubprocess.fork_exec`: the number of a child that runs the first of `executables` that there is."""
     if not process.host.owns_process:
         raise CallNotModelled(f"_posixsubprocess.fork_exec is not modelled on a simulated host; {OWN_PROCESS}")
+    _check(pass_fds, cwd, rest)
     words = [plain_text(word) for word in args]
     paths = [plain_text(path) for path in executables]
     environment = process.globals.variables if env is None else _environment(env)
@@ -91,6 +93,32 @@ def _begin(
     raise AssertionError
 
 
+def _check(pass_fds: Any, cwd: Any, rest: Sequence[Any]) -> None:
+    """Arguments as `fork_exec` checks them before it forks; TypeError, ValueError, OverflowError."""
+    before = -1
+    for number in pass_fds:
+        if not isinstance(number, int) or not before < number <= INT_MAX:
+            raise ValueError("bad value(s) in fds_to_keep")
+        before = number
+    if cwd is not None:
+        plain_text(cwd)
+    gid, groups, uid = _identity(rest[10:])[1:4]
+    for kind, value in (("gid", gid), ("uid", uid)):
+        if value is not None and value is not False:
+            identifier(value, kind)
+    for number in groups or ():
+        try:
+            identifier(number, "gid")
+        except (TypeError, OverflowError) as error:
+            raise ValueError("invalid group id") from error
+
+
+def _identity(rest: Sequence[Any]) -> tuple[Any, ...]:
+    """Process group, group, groups, user, mask and function of the arguments of the running version of Python."""
+    rest = rest[: len(rest) - 1] if isinstance(rest[-1], bool) else rest
+    return tuple(rest) if len(rest) == 6 else (-1, *rest)
+
+
 def _folders(environment: Mapping[bytes, bytes]) -> list[str]:
     """Where programs are sought, as the child sees it."""
     return os.fsdecode(environment.get(b"PATH", os.fsencode(os.defpath))).split(os.pathsep)
@@ -116,8 +144,7 @@ def _place(streams: Sequence[int], cwd: Any) -> None:
 
 def _take_identity(restore_signals: bool, start_new_session: bool, *rest: Any) -> None:
     """Signals, session, group, users, file mode mask, and the function that the program is to call before."""
-    rest = rest[: len(rest) - 1] if isinstance(rest[-1], bool) else rest
-    group, gid, groups, uid, umask, preexec = rest if len(rest) == 6 else (-1, *rest)
+    group, gid, groups, uid, umask, preexec = _identity(rest)
     if umask >= 0:
         os.umask(umask)
     if restore_signals:

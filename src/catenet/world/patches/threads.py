@@ -11,7 +11,7 @@ import operator
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
@@ -23,7 +23,7 @@ from catenet.world.patches.unraisable import write_unraisable
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply", "call_at_exit", "close_pools", "drop_thread", "make_main_thread"]
+__all__ = ["apply", "call_at_exit", "close_pools", "drop_thread", "forget_threads", "make_main_thread", "mark_stopped"]
 
 
 def _start_new_thread(process: Process, function: Callable[..., Any], args: Any, kwargs: Any = None) -> int:
@@ -57,8 +57,8 @@ def _run_thread(process: Process, function: Callable[..., Any], args: Any, kwarg
 class _Handle:
     """Takes the place of the handle of a `threading.Thread` in CPython 3.13 and later."""
 
-    def __init__(self) -> None:
-        self.ident = 0
+    def __init__(self, ident: int = 0) -> None:
+        self.ident = ident
         self._lock = _thread.allocate_lock()
         self._lock.acquire()
         self._done = False
@@ -121,8 +121,13 @@ def _make_hook_caller(original: Callable[[], Callable[[Any], None]]) -> Callable
     return make
 
 
+_counter: Final = threading._counter  # type: ignore[attr-defined]
+
+
 def _new_name(process: Process, template: str = "Thread-%d") -> str:
-    """Threads are counted by process."""
+    """Threads are counted by process, unless a program has put a counter of its own in place."""
+    if threading._counter is not _counter:  # type: ignore[attr-defined]
+        return str(template % threading._counter())  # type: ignore[attr-defined]
     process.threads_named += 1
     return template % process.threads_named
 
@@ -171,7 +176,8 @@ def _apply_threading(patcher: Patcher) -> None:
         patcher.function(_thread, "start_joinable_thread", _start_joinable)
         patcher.function(threading, "_start_joinable_thread", _start_joinable)
         patcher.function(threading, "_ThreadHandle", lambda process: _Handle())
-        patcher.function(threading, "_make_thread_handle", lambda process, ident: _Handle())
+        patcher.function(threading, "_make_thread_handle", lambda process, ident: _Handle(ident))
+        patcher.function(threading, "_get_main_thread_ident", ident)
     else:
         patcher.function(threading, "_set_sentinel", _sentinel)
         _apply_sentinels(patcher)
@@ -208,11 +214,31 @@ def apply(patcher: Patcher) -> None:
 
 def make_main_thread(task: Task) -> threading.Thread:
     """The `threading.Thread` of a process's main task; called in that task."""
-    thread: Any = threading._DummyThread()
-    thread._name = "MainThread"
-    thread._daemonic = False
+    thread: threading.Thread = threading._MainThread()  # type: ignore[attr-defined]
     task.process.threads_named = 0
-    return cast(threading.Thread, thread)
+    return thread
+
+
+def mark_stopped(thread: Any) -> None:
+    """Let a thread count as one that has ended, so that who joins it goes on."""
+    if sys.version_info >= (3, 13):
+        thread._handle._set_done()
+    elif not thread._is_stopped:
+        if thread._tstate_lock is not None and thread._tstate_lock.locked():
+            thread._tstate_lock.release()
+        thread._stop()
+
+
+def forget_threads(process: Process, task: Task) -> None:
+    """After fork(2), all threads but the one that has called it count as ended; nobody waits for them."""
+    for ident in process.tasks:
+        thread = None if ident == task.ident else threading._active.pop(ident, None)  # type: ignore[attr-defined]
+        if thread is None:
+            continue
+        if sys.version_info >= (3, 13):
+            thread._handle._done = True
+        else:
+            thread._tstate_lock, thread._is_stopped = None, True
 
 
 def drop_thread(task: Task) -> None:

@@ -33,6 +33,7 @@ from catenet.world.engine.hub import NEVER
 from catenet.world.engine.process import KILLED, Process
 from catenet.world.patches import locks
 from catenet.world.patches.patching import asked
+from catenet.world.patches.threads import forget_threads
 
 if TYPE_CHECKING:
     from catenet.world.engine.task import Task
@@ -201,8 +202,11 @@ class Client(Channel):
 
     # In the place of the hub.
 
-    def run(self) -> None:
-        """Give threads their turns as the kernel says; never returns."""
+    def run(self, ended: object = None) -> None:
+        """Give threads their turns as the kernel says; never returns.
+
+        It begins when the first thread waits, or ends; then `ended` is what the thread's greenlet has returned.
+        """
         try:
             while True:
                 current.task = None
@@ -369,6 +373,7 @@ def _take_process(process: Process, task: Task, pid: int) -> None:
     process.__class__ = ForkedProcess
     process.pid = pid
     process.main = task
+    forget_threads(process, task)
     process.tasks = {task.ident: task}
     process.main_thread = threading.current_thread()
     process.pending_signals.clear()

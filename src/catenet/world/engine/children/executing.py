@@ -41,6 +41,8 @@ SHELLS: Final = ("sh", "bash", "dash")
 SHEBANG_SIZE: Final = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
 
+USAGE: Final = "usage: {} [option] ... [-c cmd | -m mod | file | -] [arg] ..."
+
 ELF: Final = b"\x7fELF"
 
 ALONE: Final = "bBdEhiIOOPqRsSuvVx"
@@ -135,6 +137,8 @@ def _program(arguments: list[str], path: str) -> Program:
         option = words.pop(0)
         if option in ("-V", "--version"):
             return _of(lambda module: print("Python", sys.version.partition(" ")[0]), words)
+        if option in ("-h", "-?", "--help"):
+            return _of(lambda module: print(USAGE.format(path)), words)
         if option[1:2] in WITH_ARGUMENT and len(option) == 2 and words:
             words.pop(0)
         elif option[1:2] not in WITH_ARGUMENT and option[-1:] in "cm" and set(option[1:-1]) <= set(ALONE):

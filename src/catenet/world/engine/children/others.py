@@ -94,6 +94,8 @@ LONGEST_RUN: Final = 60.0
 LARGEST_OUTPUT: Final = 64 << 20
 """Bytes that it may write to one file."""
 LOOK: Final = 0.002
+SET_BY_PYTHON: Final = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that the interpreter of the machine handles or ignores, whatever the simulated program does."""
 MOST_DESCRIPTORS: Final = 1 << 16
 
 CLONE_NEWUSER: Final = 0x10000000
@@ -132,7 +134,8 @@ def run_other(
     else:
         write(files[0], process.streams.unread_input())
     lseek(files[0], 0, 0)
-    status = _run(files, path, words, environment, os.getcwd())
+    ignored = [number for number, handler in process.handlers.items() if handler is signal.SIG_IGN]
+    status = _run(files, path, words, environment, os.getcwd(), ignored)
     for number in (1, 2):
         lseek(files[number], 0, 0)
         while led.get(number) != CLOSED and (data := read(files[number], 1 << 16)):
@@ -143,7 +146,12 @@ def run_other(
 
 
 def _run(
-    files: Sequence[int], path: str, words: Sequence[str], environment: Mapping[bytes, bytes], directory: str
+    files: Sequence[int],
+    path: str,
+    words: Sequence[str],
+    environment: Mapping[bytes, bytes],
+    directory: str,
+    ignored: Sequence[int],
 ) -> int:
     """Run a program of the machine with these standard streams, and return what wait(2) tells of it."""
     set_real_handler(signal.SIGCHLD, SIG_DFL)  # ignored, it would leave no status
@@ -153,7 +161,7 @@ def _run(
             pid = fork()
             if pid == 0:
                 try:
-                    _become(files, path, words, environment, directory, parent)
+                    _become(files, path, words, environment, directory, parent, ignored)
                 finally:
                     _exit(126)
         limit = monotonic() + LONGEST_RUN
@@ -177,6 +185,7 @@ def _become(
     environment: Mapping[bytes, bytes],
     directory: str,
     parent: int,
+    ignored: Sequence[int],
 ) -> None:
     """What happens between fork and exec."""
     current.task = None
@@ -185,7 +194,10 @@ def _become(
     for number, file in enumerate(files):
         dup2(file, number)
     closerange(3, MOST_DESCRIPTORS)
-    set_real_handler(signal.SIGINT, SIG_DFL)
+    for number in SET_BY_PYTHON:
+        set_real_handler(number, SIG_IGN if number in ignored else SIG_DFL)
+    for number in ignored:
+        set_real_handler(number, SIG_IGN)
     if not _close_network() and os.path.basename(path) not in HARMLESS:
         text = f"{path}: not run, for it might reach the machine's network, which cannot be closed here\n"
         write(2, text.encode())

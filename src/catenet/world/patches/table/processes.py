@@ -170,7 +170,7 @@ ROWS: Final = (
         "",
         "NAMESPACE_DNS NAMESPACE_OID NAMESPACE_URL NAMESPACE_X500 UUID bytes_ int_ main>=3.12 uuid3 uuid4 uuid5",
     ),
-    Row("_uuid", REFUSED, "use uuid.uuid1", "generate_time_safe"),
+    Row("_uuid", REPLACED, "from the host and the process's entropy", "generate_time_safe"),
     Row("datetime", IN_PLACE, "reads the host's clock of the day", "datetime"),
     Row("datetime", HARMLESS, "", "UTC date datetime_CAPI time timedelta timezone tzinfo"),
 )
