@@ -535,6 +535,33 @@ def buffers_of_pipes() -> Any:
     return [str(each.message) for each in told], first[0].decode(), ready, read, usage
 
 
+def handlers_of_fork() -> Any:
+    """`os.register_at_fork`: handlers that make system calls, in processes of each depth."""
+    code = """
+import os
+r, w = os.pipe()
+os.register_at_fork(before=lambda: os.write(w, b"A"), after_in_child=lambda: os.write(w, b"E"))
+os.register_at_fork(before=lambda: os.write(w, b"B"), after_in_parent=lambda: os.write(w, b"D"))
+for depth in range(2):
+    pid = os.fork()
+    if pid:
+        status = os.waitpid(pid, 0)[1]
+        if depth:
+            os._exit(os.waitstatus_to_exitcode(status))
+        break
+else:
+    os._exit(5)
+os.close(w)
+print(os.waitstatus_to_exitcode(status), sorted(os.read(r, 100)))
+for wrong in (dict(before=2), dict(after_in_child=None), dict(after_in_child="x"), {}):
+    try:
+        os.register_at_fork(**wrong)
+    except TypeError as error:
+        print(error)
+"""
+    return run(PYTHON, "-c", code)
+
+
 def dispositions_of_other_programs() -> Any:
     """Signals that a program ignores, its children ignore; Python puts SIGPIPE back for them, if asked to."""
     code = """

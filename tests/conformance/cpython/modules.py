@@ -72,6 +72,7 @@ _OUT_OF_REACH: dict[str, str] = {
     "test.test_posix.*.test_mknod*": "files are the machine's, and none of them is a pipe; os.pipe is modelled",
     "test.test_posix.*.test_sched_*": "programs of a host are infinitely fast; there is nothing to schedule",
     "test.test_posix.*.test_get_and_set_scheduler_and_param": "there is nothing to schedule",
+    "test.test_posix.TestPosixSpawn*.test_setscheduler_*": "there is nothing to schedule",
     "test.test_os.ProgramPriorityTests.*": "there is nothing to schedule",
     "test.test_socket.BasicVSOCKTest.*": "AF_VSOCK is not modelled",
 }

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from catenet.posix.errors import os_error
 from catenet.posix.file import FIRST_DESCRIPTOR
 from catenet.posix.process_file import ProcessFile
+from catenet.world.engine.children.client import Fork
 from catenet.world.engine.children.forking import fork
 from catenet.world.engine.current import current
 from catenet.world.patches.credentials import may_signal, real_user
-from catenet.world.patches.patching import Patcher
+from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -158,6 +159,26 @@ def _send_by_descriptor(process: Process, descriptor: int, number: int, siginfo:
     _kill(process, target.pid, number)
 
 
+def _register_at_fork(original: Callable[..., None]) -> Callable[..., None]:
+    """`os.register_at_fork`: what a program has the child do, the copy does as the child, whose calls are its own."""
+
+    def register_at_fork(**handlers: Any) -> None:
+        task, handler = current.task, handlers.get("after_in_child")
+        if task is not None and callable(handler):
+            handlers["after_in_child"] = lambda: _as_child(handler)
+        original(**handlers)
+
+    return copy_identity(register_at_fork, original)
+
+
+def _as_child(handler: Callable[[], object]) -> None:
+    task = current.task
+    call = None if task is None else task.process.switcher.hub
+    if isinstance(call, Fork):
+        call.become_child()
+    handler()
+
+
 # wait(2).
 
 
@@ -251,6 +272,7 @@ def apply(patcher: Patcher) -> None:
     """Patch the functions of `os` and `signal` on processes."""
     patcher.function(os, "getpid", lambda process: process.pid)
     patcher.function(os, "fork", fork)
+    patcher.replace(os, "register_at_fork", _register_at_fork(os.register_at_fork))
     functions: dict[str, Callable[..., Any]] = {
         "getppid": lambda process: PARENT if process.parent is None else process.parent.pid,
         "kill": _kill,

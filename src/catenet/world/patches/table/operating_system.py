@@ -118,7 +118,7 @@ ROWS: Final = (
         "every host has four processors and no load",
         "cpu_count getloadavg process_cpu_count>=3.13 sched_getaffinity sysconf",
     ),
-    Row("os", SHARED, "handlers stay with the interpreter, and run in children too", "register_at_fork"),
+    Row("os", REPLACED, "handlers stay with the interpreter, and run in children too", "register_at_fork"),
     Row(
         "os",
         HARMLESS,
