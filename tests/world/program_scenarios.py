@@ -562,6 +562,49 @@ for wrong in (dict(before=2), dict(after_in_child=None), dict(after_in_child="x"
     return run(PYTHON, "-c", code)
 
 
+def streams_by_name() -> Any:
+    """`/dev/stdin` and its like, which are the process's own."""
+    code = """
+import os
+with open("/dev/stdin") as lines, open("/dev/fd/2", "w") as err, open("/dev/stdout", "wb", 0) as out:
+    out.write(lines.readline().encode())
+    print("error", file=err)
+descriptor = os.open("/proc/self/fd/0", os.O_RDONLY)
+print(os.read(descriptor, 10), os.read(descriptor, 10), flush=True)
+reader, writer = os.pipe()
+with open(f"/dev/fd/{writer}", "w") as file:
+    file.write("by number")
+print(os.read(reader, 100))
+for name in ("/dev/fd/99999", f"/dev/fd/{writer + 1000}"):
+    try:
+        open(name)
+    except OSError as error:
+        print(type(error).__name__)
+"""
+    caught = subprocess.run([PYTHON, "-c", code], input=b"a line\n", capture_output=True, check=False)
+    return [shown(caught), run("/bin/sh", "-c", "echo to the error stream > /dev/stderr; echo a | cat /dev/stdin")]
+
+
+def names_and_modes() -> Any:
+    """What programs are told of a poll object's type, and of a descriptor that signals may not be written to."""
+    code = """
+import os, select, signal
+kind = type(select.poll())
+try:
+    kind()
+except TypeError as error:
+    print(error, kind.__module__, kind.__name__)
+reader, writer = os.pipe()
+try:
+    signal.set_wakeup_fd(writer)
+except ValueError as error:
+    print(str(error).replace(str(writer), "number"))
+os.set_blocking(writer, False)
+print(signal.set_wakeup_fd(writer), signal.set_wakeup_fd(-1) == writer)
+"""
+    return run(PYTHON, "-c", code)
+
+
 def dispositions_of_other_programs() -> Any:
     """Signals that a program ignores, its children ignore; Python puts SIGPIPE back for them, if asked to."""
     code = """

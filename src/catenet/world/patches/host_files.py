@@ -12,6 +12,7 @@ import builtins
 import errno
 import io
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.wire.address import format_address
@@ -32,6 +33,8 @@ PROC: Final = "/proc/"
 RESOLV_CONF: Final = "/etc/resolv.conf"
 HOSTS: Final = "/etc/hosts"
 LOCAL: Final = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+DESCRIPTORS: Final = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
+STREAMS: Final = {"stdin": 0, "stdout": 1, "stderr": 2}
 LONGEST: Final = 64
 """Characters of the path of a host's own file."""
 
@@ -54,6 +57,10 @@ class _Open:
         opener: Any = None,
     ) -> Any:
         task = current.task
+        if task is not None and not isinstance(file, int) and opener is None:
+            same = _descriptor_named(task.process, file)
+            if same >= 0:
+                return self(_another(same, file), mode, buffering, encoding, errors, newline)
         if task is not None and isinstance(file, int):
             kernel = task.process.host.kernel
             if kernel.is_open_here(file):
@@ -90,6 +97,9 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
     """`os.open`."""
     task = current.task
     if task is not None:
+        same = _descriptor_named(task.process, path)
+        if same >= 0:
+            return _another(same, path)
         text = _text_of(task.process, path)
         if text is not None:
             _check_mode(not flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC), path)
@@ -100,6 +110,26 @@ def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | 
         note_opened(descriptor, path, flags)
         return _lowest(task.process, descriptor)
     return descriptor
+
+
+def _descriptor_named(process: Process, path: Any) -> int:
+    """The descriptor that a name stands for (`/dev/stdin`, `/dev/fd/3`), if it is the host's; -1 otherwise."""
+    if not isinstance(path, str | bytes) or len(path) > LONGEST:
+        return -1
+    found = DESCRIPTORS.fullmatch(os.fsdecode(path))
+    if found is None:
+        return -1
+    number = STREAMS[found[1]] if found[1] else int(found[2])
+    leads = process.streams.redirected.get(number, number)
+    return number if 0 <= leads <= 2 or process.host.kernel.is_open_here(leads) else -1
+
+
+def _another(number: int, path: Any) -> int:
+    """Another descriptor of what one stands for; ENOENT when that is closed."""
+    try:
+        return os.dup(number)
+    except OSError:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
 
 
 def _lowest(process: Process, descriptor: int) -> int:

@@ -54,6 +54,10 @@ class _Poll(pyselect.PollObject):
         raise TypeError("cannot create 'select.poll' instances")
 
 
+_Poll.__name__ = _Poll.__qualname__ = "poll"
+_Poll.__module__ = "select"
+
+
 def _poll(process: Any) -> pyselect.PollObject:
     made = _Poll.__new__(_Poll)
     pyselect.PollObject.__init__(made)

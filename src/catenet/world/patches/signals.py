@@ -69,8 +69,8 @@ def _get(process: Process, number: int) -> Any:
 def _set_wakeup(process: Process, descriptor: int, *, warn_on_full_buffer: bool = True) -> int:
     if not _is_main(process):
         raise ValueError("set_wakeup_fd only works in main thread of the main interpreter")
-    if descriptor >= 0:
-        process.host.kernel.file(descriptor)
+    if descriptor >= 0 and not process.host.kernel.file(descriptor).is_nonblocking():
+        raise ValueError(f"the fd {descriptor} must be in non-blocking mode")
     previous, process.wakeup_fd = process.wakeup_fd, descriptor
     return previous
 
