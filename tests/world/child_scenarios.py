@@ -14,7 +14,9 @@ import random
 import select
 import signal
 import socket
+import struct
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -701,6 +703,50 @@ def options() -> Any:
 
 
 HELPERS = (outcome, child, status, told, _connected)
+
+
+def local_sockets_and_their_files() -> Any:
+    """Names are those of the process's working directory, with its mode, and its users are seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        path = f"{folder}/server"
+        mask = os.umask(0o007)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server.bind(path)
+        os.umask(mask)
+        server.listen()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+        def run(tell: Callable[[object], object]) -> object:
+            os.mkdir(f"{folder}/below")
+            os.chdir(f"{folder}/below")
+            os.umask(0o037)
+            own = socket.socket(socket.AF_UNIX)
+            own.bind("own")
+            tell([oct(os.stat("own").st_mode), os.listdir()])
+            tell([outcome(socket.socket(socket.AF_UNIX).bind, "own"), outcome(own.connect, "server")])
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            client.connect("../server")
+            client.send(b"as it is")
+            if os.getuid() == 0:
+                os.setgid(12)
+                os.setuid(34)
+            client.send(b"as somebody else")
+            for said in ((os.getpid(), 0, 0), (os.getppid(), os.getuid(), os.getgid()), (os.getpid(), 34, 12)):
+                packed = struct.pack("=iII", *said)
+                tell(outcome(client.sendmsg, [b"said"], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, packed)]))
+            return 0
+
+        found: list[Any] = [oct(os.stat(path).st_mode), sorted(os.listdir(folder)), told(run)]
+        connection, _ = server.accept()
+        peer = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        while data := (message := connection.recvmsg(100, 100))[0]:
+            pid, *users = struct.unpack("=iII", message[1][0][2])
+            found.append([data.decode(), pid == peer[0] != os.getpid(), users])
+        found += [list(peer[1:]), sorted(os.listdir(folder)), oct(os.stat(f"{folder}/below/own").st_mode)]
+        return found
+
+
 SCENARIOS = [
     each
     for each in list(globals().values())

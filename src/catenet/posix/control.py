@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from catenet.stack.datagram.datagram import Datagram, QueuedError
 
 __all__ = [
+    "HEADER",
     "IPV6_RECVERR",
     "IP_RECVERR",
+    "SCM_CREDENTIALS",
     "SO_TIMESTAMPING",
     "Ancillary",
     "check_socket_control",
@@ -247,7 +249,7 @@ def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
     """Files whose descriptors are sent (SCM_RIGHTS), each held once more; EBADF, EINVAL."""
     files: list[File] = []
     for level, kind, data in control:
-        if level != socket.SOL_SOCKET:
+        if level != socket.SOL_SOCKET or kind == SCM_CREDENTIALS:
             continue
         if kind != SCM_RIGHTS or len(files) + len(data) // 4 > SCM_MAX_FD:
             raise os_error(errno.EINVAL)

@@ -18,7 +18,8 @@ from catenet.posix.event_counter import EventCounter
 from catenet.posix.file import FIRST_DESCRIPTOR, File
 from catenet.posix.inet_datagram import InetDatagram
 from catenet.posix.inet_stream import InetStream
-from catenet.posix.local import LocalNames, LocalSocket, join
+from catenet.posix.local import LocalSocket, join
+from catenet.posix.local_names import LocalNames
 from catenet.posix.names import Names, NoNames, Resolver
 from catenet.posix.pipe import make_pipe
 from catenet.posix.real_file import RealFile, is_open
@@ -337,14 +338,6 @@ class Kernel:
         if found is not None:
             found.release()
         return found is not None
-
-    def unbind(self, name: bytes) -> bool:
-        """System call `unlink` of the name of a local socket; False when it is none."""
-        return self.local_names.unbind(name)
-
-    def has_name(self, name: bytes) -> bool:
-        """Whether a local socket is bound to a path."""
-        return self.local_names.has(name)
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""

@@ -1,7 +1,6 @@
 """Local sockets (unix(7)): stream, datagram and sequenced packets, with names, pairs and passed descriptors.
 
-Names live in a table of the host, not in the file system: `bind` makes no file, and a name is free again when its
-socket closes (Linux leaves the file behind). Everything else is as Linux has it.
+What names are is in `local_names.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +13,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.posix.address import SocketAddress
-from catenet.posix.arguments import check, flat
-from catenet.posix.control import Ancillary, files_of, rights_of
+from catenet.posix.control import HEADER, Ancillary, files_of, fit_control, rights_of
 from catenet.posix.errors import os_error
+from catenet.posix.local_credentials import (
+    PASSES,
+    credentials_of,
+    current_credentials,
+    shown_credentials,
+    wants_credentials,
+)
 from catenet.posix.local_inbox import BUFFER_SIZE, MessageInbox, StreamInbox
+from catenet.posix.local_names import Key, read_name
 from catenet.posix.sockets import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
@@ -33,13 +39,12 @@ from catenet.stack.endpoint import Buffer, Readiness
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
-__all__ = ["LocalNames", "LocalSocket", "join"]
+__all__ = ["LocalSocket", "join"]
 
 MAXIMUM_DATAGRAMS: Final = 10
 """Default of net.unix.max_dgram_qlen."""
 MAXIMUM_BACKLOG: Final = 4096
 """Default of net.core.somaxconn."""
-NAME_LIMIT: Final = 108
 
 STREAM: Final = int(socket.SOCK_STREAM)
 DGRAM: Final = int(socket.SOCK_DGRAM)
@@ -56,57 +61,6 @@ WRITE: Final = 2
 BOTH: Final = 3
 
 
-class LocalNames:
-    """Names of local sockets on one host and what is bound to them. Names are bytes; abstract ones begin with a zero.
-
-    Each type of socket has abstract names of its own; a path is one file for all.
-    """
-
-    def __init__(self) -> None:
-        self._bound: dict[tuple[bytes, int], LocalSocket] = {}
-        self._automatic = 0
-
-    def bind(self, name: bytes, holder: LocalSocket) -> None:
-        """Bind; EADDRINUSE."""
-        key = _key(name, holder.type)
-        if key in self._bound:
-            raise os_error(errno.EADDRINUSE)
-        self._bound[key] = holder
-
-    def free_abstract_name(self, kind: int) -> bytes:
-        """Return an abstract name of five hexadecimal digits that no socket of this type has."""
-        while True:
-            self._automatic += 1
-            name = b"\0%05x" % self._automatic
-            if _key(name, kind) not in self._bound:
-                return name
-
-    def find(self, name: bytes, kind: int) -> LocalSocket:
-        """Return the socket bound to a name; ECONNREFUSED for a free abstract name, ENOENT for a path, EPROTOTYPE."""
-        holder = self._bound.get(_key(name, kind))
-        if holder is None:
-            raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.ENOENT)
-        if holder.type != kind:
-            raise os_error(errno.EPROTOTYPE)
-        return holder
-
-    def has(self, path: bytes) -> bool:
-        """Whether a socket is bound to a path."""
-        return _key(path, 0) in self._bound
-
-    def unbind(self, name: bytes, holder: LocalSocket | None = None) -> bool:
-        """Free a name (also for unlink(2)); False when it is unbound or bound to another socket."""
-        key = _key(name, 0 if holder is None else holder.type)
-        if key not in self._bound or (holder is not None and self._bound[key] is not holder):
-            return False
-        del self._bound[key]
-        return True
-
-
-def _key(name: bytes, kind: int) -> tuple[bytes, int]:
-    return name, kind if name[:1] == b"\0" else 0
-
-
 class LocalSocket(SocketFile):
     """A local socket; `type` is stream, datagram or sequenced packets.
 
@@ -117,11 +71,12 @@ class LocalSocket(SocketFile):
     __slots__ = (
         "_backlog",
         "_blocked",
+        "_bound_to",
+        "_embryonic",
         "_error",
         "_inbox",
         "_incoming",
         "_name",
-        "_named",
         "_peer",
         "_pending_at",
         "_shut",
@@ -138,11 +93,12 @@ class LocalSocket(SocketFile):
         self._shut = 0
         self._error = 0
         self._name: bytes | None = None
-        self._named = False  # whether the name is its own, not its listener's
+        self._bound_to: Key | None = None  # None also of a socket that has its listener's name
         self._peer: LocalSocket | None = None
         self._pending_at: LocalSocket | None = None  # listener that a pending connection waits with
         self._incoming: deque[LocalSocket] = deque()
         self._backlog = 0
+        self._embryonic = False  # not accepted yet
         self._blocked: dict[LocalSocket, None] = {}
         self._inbox: StreamInbox | MessageInbox
         if kind == STREAM:
@@ -179,19 +135,23 @@ class LocalSocket(SocketFile):
 
     def read_address(self, address: object, call: str) -> bytes:
         """See `SocketFile`."""
-        return _name(address)
+        return read_name(address)
 
     def bind(self, address: object) -> None:
         """System call `bind`; the empty name takes an automatic abstract one, unless there is a name."""
-        name = _name(address)
+        name = read_name(address)
         if self._name is not None:
             if not name:
                 return
             raise os_error(errno.EINVAL)
         name = name or self.kernel.local_names.free_abstract_name(self.type)
-        self.kernel.local_names.bind(name, self)
+        self._bound_to = self.kernel.local_names.bind(name, self)
         self._name = name
-        self._named = True
+
+    def _take_name(self) -> None:
+        """Who asks for credentials of others can be answered."""
+        if self._name is None and wants_credentials(self):
+            self.bind("")
 
     def listen(self, backlog: int) -> None:
         """System call `listen`."""
@@ -213,7 +173,8 @@ class LocalSocket(SocketFile):
 
     def connect(self, address: object) -> bool | None:
         """System call `connect`; None while the listener's backlog is full."""
-        target = self.kernel.local_names.find(_name(address), self.type)
+        self._take_name()
+        target = self.kernel.local_names.find(read_name(address), self.type)
         if not self.has_connections:
             self._connect_datagrams(target)
             return True
@@ -259,6 +220,7 @@ class LocalSocket(SocketFile):
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EINVAL)
         server = LocalSocket(target.kernel, self.type, self.protocol)
         server._name = target._name
+        server._embryonic = True
         server.credentials, server.groups = target.credentials, target.groups
         join(self, server)
         target._incoming.append(server)
@@ -276,6 +238,9 @@ class LocalSocket(SocketFile):
                 raise os_error(errno.EINVAL)
             return None
         accepted = self._incoming.popleft()
+        accepted._embryonic = False
+        if wants_credentials(self):
+            accepted.kept_options[PASSES] = 1
         self._unblock()
         assert accepted._peer is not None
         return accepted, _show(accepted._peer._name)
@@ -296,6 +261,7 @@ class LocalSocket(SocketFile):
         """System call `sendmsg`, with SCM_RIGHTS."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
+        credentials = credentials_of(self.kernel, control) if control else None
         if self.type == STREAM:
             target = self._peer
             if address is not None or target is None or self._shut & WRITE or self._error or target._shut & READ:
@@ -304,9 +270,12 @@ class LocalSocket(SocketFile):
             if not memoryview(data).nbytes:
                 return 0
         else:
+            self._take_name()
             target = self._message_target(address)
+        if credentials is None and (target._embryonic or wants_credentials(self) or wants_credentials(target)):
+            credentials = current_credentials(self.kernel)
         files = tuple(files_of(self.kernel, control)) if control else ()
-        count = target._inbox.push(data, files, self)
+        count = target._inbox.push(data, files, self, credentials)
         if count is None:
             for file in files:
                 file.release()
@@ -343,7 +312,7 @@ class LocalSocket(SocketFile):
         if self._shut & WRITE:
             raise os_error(errno.EPIPE)
         if address is not None:
-            target = self.kernel.local_names.find(_name(address), self.type)
+            target = self.kernel.local_names.find(read_name(address), self.type)
         elif self._peer is None:
             raise os_error(errno.ENOTCONN)
         else:
@@ -373,15 +342,23 @@ class LocalSocket(SocketFile):
             return self._nothing(flags)
         peek = bool(flags & MSG_PEEK)
         whole = flags & MSG_TRUNC and not self.is_stream
-        piece = self._inbox.pull(BUFFER_SIZE if whole else size, peek)
+        asked = wants_credentials(self)
+        piece = self._inbox.pull(BUFFER_SIZE if whole else size, peek, asked)
         shown = MSG_TRUNC if piece.size > size else 0
         control: list[Ancillary] = []
+        cut = False
+        if asked:
+            control, cut = fit_control([shown_credentials(piece.credentials)], control_size)
+            control_size -= HEADER + 16 if control else 0
         if piece.files:
             if peek:
                 for file in piece.files:
                     file.acquire()
-            control, cut = rights_of(self.kernel, piece.files, control_size)
-            shown |= MSG_CTRUNC if cut else 0
+            rights, closed = rights_of(self.kernel, piece.files, control_size)
+            control += rights
+            cut = cut or closed
+        if cut:
+            shown |= MSG_CTRUNC
         if not peek:
             self._unblock()
         sender = piece.sender or self._peer
@@ -439,8 +416,8 @@ class LocalSocket(SocketFile):
 
     def _disconnect_peer(self, embryonic: bool) -> None:
         """`embryonic`: the connection has not been accepted."""
-        if self._named and self._name is not None:
-            self.kernel.local_names.unbind(self._name, self)
+        if self._bound_to is not None:
+            self.kernel.local_names.release(self._bound_to, self)
         unread = bool(self._inbox)
         self._state = DEAD
         self._shut = BOTH
@@ -458,7 +435,7 @@ class LocalSocket(SocketFile):
 
     def is_open_to_others(self) -> bool:
         """Whether it listens, or is a datagram socket with a name and without a peer."""
-        return self.is_listening() if self.has_connections else self._named and self._peer is None
+        return self.is_listening() if self.has_connections else self._bound_to is not None and self._peer is None
 
     def describe(self) -> str:
         """Kind and name, for reports."""
@@ -469,24 +446,6 @@ def join(one: LocalSocket, other: LocalSocket) -> None:
     """Connect two sockets to each other."""
     one._peer, other._peer = other, one
     one._state = other._state = CONNECTED
-
-
-def _name(address: object) -> bytes:
-    """A name as the table of the host has it: an abstract one as it is, a path absolute and up to its first zero."""
-    if isinstance(address, str):
-        name = os.fsencode(address)
-    else:
-        if not isinstance(address, bytes):
-            check("send", address)
-        name = bytes(flat(address))
-    if name[:1] == b"\0":
-        if len(name) > NAME_LIMIT:
-            raise OSError("AF_UNIX path too long")
-        return name
-    if len(name) >= NAME_LIMIT:
-        raise OSError("AF_UNIX path too long")
-    path = name.partition(b"\0")[0]
-    return os.path.abspath(path) if path else path
 
 
 def _show(name: bytes | None) -> str | bytes:

@@ -13,6 +13,7 @@ from catenet.stack.endpoint import Buffer
 
 if TYPE_CHECKING:
     from catenet.posix.local import LocalSocket
+    from catenet.posix.local_credentials import Credentials
 
 __all__ = ["BUFFER_SIZE", "MessageInbox", "ReceivedMessage", "StreamInbox"]
 
@@ -29,6 +30,7 @@ class ReceivedMessage(NamedTuple):
     size: int
     files: Files
     sender: LocalSocket | None
+    credentials: Credentials | None
 
 
 class StreamInbox:
@@ -38,6 +40,8 @@ class StreamInbox:
         self._bytes = ByteQueue(BUFFER_SIZE)
         self._rights: deque[tuple[int, int, Files]] = deque()
         """(first byte, byte after the last, descriptors) of what was sent with descriptors, counted from the start."""
+        self._senders: deque[tuple[int, Credentials | None]] = deque()
+        """(byte after the last, who has sent them) in turn, from when somebody was noted on."""
         self._pulled = 0
 
     def __bool__(self) -> bool:
@@ -48,17 +52,33 @@ class StreamInbox:
         """Whether a writer may go on."""
         return self._bytes.room >= BUFFER_SIZE // 4
 
-    def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
+    def push(
+        self, data: Buffer, files: Files, sender: LocalSocket, credentials: Credentials | None = None
+    ) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
         position = self._pulled + self._bytes.size
         count = self._bytes.push(data)
         if count and files:
             self._rights.append((position, position + count, files))
+        if count and (credentials is not None or self._senders):
+            self._note_sender(position, count, credentials)
         return count or None
 
-    def pull(self, size: int, peek: bool) -> ReceivedMessage:
-        """Take, or look at, what one receive of `size` bytes gets."""
+    def _note_sender(self, position: int, count: int, credentials: Credentials | None) -> None:
+        if not self._senders and position > self._pulled:
+            self._senders.append((position, None))
+        if self._senders and self._senders[-1][1] == credentials:
+            self._senders.pop()
+        self._senders.append((position + count, credentials))
+
+    def pull(self, size: int, peek: bool, apart: bool = False) -> ReceivedMessage:
+        """Take, or look at, what one receive of `size` bytes gets; `apart`: of one sender."""
         files: Files = ()
+        credentials: Credentials | None = None
+        if self._senders:
+            end, credentials = self._senders[0]
+            if apart:
+                size = min(size, end - self._pulled)
         if self._rights:
             first, end, passed = self._rights[0]
             if first == self._pulled:
@@ -69,7 +89,9 @@ class StreamInbox:
             self._pulled += len(data)
             if files:
                 self._rights.popleft()
-        return ReceivedMessage(data, len(data), files, None)
+            while self._senders and self._senders[0][0] <= self._pulled:
+                self._senders.popleft()
+        return ReceivedMessage(data, len(data), files, None, credentials)
 
     def waiting(self) -> int:
         """Bytes that one receive can take."""
@@ -80,6 +102,7 @@ class StreamInbox:
         for _, _, files in self._rights:
             _release(files)
         self._rights.clear()
+        self._senders.clear()
         self._bytes = ByteQueue(BUFFER_SIZE)
 
 
@@ -99,18 +122,20 @@ class MessageInbox:
         """Whether a writer may go on."""
         return len(self._messages) < self._limit and self._size < BUFFER_SIZE
 
-    def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
+    def push(
+        self, data: Buffer, files: Files, sender: LocalSocket, credentials: Credentials | None = None
+    ) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
         if not self.has_room:
             return None
         raw = bytes(data)
         if len(raw) > BUFFER_SIZE:
             raise os_error(errno.EMSGSIZE)
-        self._messages.append(ReceivedMessage(raw, len(raw), files, sender))
+        self._messages.append(ReceivedMessage(raw, len(raw), files, sender, credentials))
         self._size += len(raw)
         return len(raw)
 
-    def pull(self, size: int, peek: bool) -> ReceivedMessage:
+    def pull(self, size: int, peek: bool, apart: bool = False) -> ReceivedMessage:
         """Take, or look at, what one receive of `size` bytes gets."""
         piece = self._messages[0] if peek else self._messages.popleft()
         if not peek:

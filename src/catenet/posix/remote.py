@@ -11,8 +11,10 @@ been asked for: a descriptor that came by fork(2) or SCM_RIGHTS is described whe
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Sequence
+from os import chmod, umask
 from typing import Any, ClassVar, Final, TypeAlias
 
 from catenet.compiled import mypyc_attr
@@ -21,6 +23,7 @@ from catenet.posix.control import Ancillary
 from catenet.posix.epoll import Epoll
 from catenet.posix.file import File
 from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
+from catenet.posix.local_names import ALL_MAY, read_name
 from catenet.posix.names import Resolver
 from catenet.posix.runtime import Owner
 from catenet.posix.sockets import Message, SocketFile
@@ -172,22 +175,35 @@ class _RemoteSocket(SocketFile):
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int | None:
         plain = [(level, kind, bytes(value)) for level, kind, value in control]
-        count: int | None = self.handle.call("send_message", self._part(data), plain, flags, _packed(address))
+        count: int | None = self.handle.call("send_message", self._part(data), plain, flags, self._packed(address))
         return count
 
     def _part(self, data: Buffer) -> bytes:
         """What one request carries: messages go whole."""
         return _chunk(data) if self.is_stream else bytes(memoryview(data).cast("B"))
 
+    def _packed(self, address: object) -> object:
+        """An address as it travels: paths are this process's, whose working directory may be another."""
+        if self.family != socket.AF_UNIX or address is None:
+            return _packed(address)
+        name = read_name(address)
+        return os.path.abspath(name) if name and name[:1] != b"\0" else name
+
     def read_address(self, address: object, call: str) -> Any:
-        found = self.handle.call("read_address", _packed(address), call)
+        found = self.handle.call("read_address", self._packed(address), call)
         return Name(*found[NAME]) if isinstance(found, dict) else found
 
     def bind(self, address: object) -> None:
-        self.handle.call("bind", _packed(address))
+        place = self._packed(address)
+        self.handle.call("bind", place)
+        if self.family == socket.AF_UNIX and isinstance(place, bytes) and place and place[:1] != b"\0":
+            # The file was made by the process with the kernel, whose file mode mask is its own.
+            mask = umask(0)
+            umask(mask)
+            chmod(place, ALL_MAY & ~mask)
 
     def connect(self, address: object) -> bool | None:
-        done: bool | None = self.handle.call("connect", _packed(address))
+        done: bool | None = self.handle.call("connect", self._packed(address))
         return done
 
     def finish_connect(self) -> bool | None:
@@ -458,11 +474,3 @@ class RemoteKernel(Kernel):
     def unlink_semaphore(self, name: str) -> bool:
         """See `Kernel`."""
         return bool(self.channel.call("unlink_semaphore", name))
-
-    def has_name(self, name: bytes) -> bool:
-        """See `Kernel`."""
-        return bool(self.channel.call("has_name", name))
-
-    def unbind(self, name: bytes) -> bool:
-        """See `Kernel`."""
-        return bool(self.channel.call("unbind", name))

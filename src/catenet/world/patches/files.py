@@ -411,38 +411,6 @@ def _close_any(original: Callable[..., Any]) -> Callable[..., Any]:
     return copy_identity(close, original)
 
 
-# Names of local sockets.
-
-
-def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
-    """unlink(2) of a local socket's name, which is no file."""
-
-    def function(path: Any, *args: Any, **kwargs: Any) -> Any:
-        task = current.task
-        if task is not None and isinstance(path, str | bytes | os.PathLike):
-            name = os.path.abspath(os.fsencode(path))
-            if task.process.host.kernel.unbind(name):
-                return None
-        return original(path, *args, **kwargs)
-
-    return copy_identity(function, original)
-
-
-def _change_mode(original: Callable[..., Any]) -> Callable[..., Any]:
-    """chmod(2) of a local socket's name, which has no file whose mode could change."""
-
-    def function(path: Any, mode: int, **kwargs: Any) -> None:
-        task = current.task
-        try:
-            original(path, mode, **kwargs)
-        except FileNotFoundError:
-            named = task is not None and isinstance(path, str | bytes | os.PathLike)
-            if task is None or not named or not task.process.host.kernel.has_name(os.path.abspath(os.fsencode(path))):
-                raise
-
-    return copy_identity(function, original)
-
-
 def apply(patcher: Patcher) -> None:
     """Patch `os` and `fcntl`."""
     on_descriptor: dict[str, Callable[..., Any]] = {
@@ -476,9 +444,6 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "closerange", _close_range)
     patcher.function(os, "pipe", _pipe)
     patcher.function(os, "pipe2", _pipe)
-    for name in ("unlink", "remove"):
-        patcher.replace(os, name, _unlink(getattr(os, name)))
-    patcher.replace(os, "chmod", _change_mode(os.chmod))
     patcher.function(fcntl, "flock", _lock_file(fcntl.flock))
     for name in ("fcntl", "ioctl"):
         patcher.replace(fcntl, name, _descriptor_argument(getattr(fcntl, name)))

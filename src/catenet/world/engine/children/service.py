@@ -366,14 +366,6 @@ def _numbers(process: ChildProcess, task: Task) -> list[int]:
     return process.host.kernel.numbers()
 
 
-def _unbind(process: ChildProcess, task: Task, name: bytes) -> bool:
-    return process.host.kernel.unbind(name)
-
-
-def _has_name(process: ChildProcess, task: Task, name: bytes) -> bool:
-    return process.host.kernel.has_name(name)
-
-
 def _resolve(process: ChildProcess, task: Task, method: str, args: tuple[Any, ...]) -> Any:
     if method not in RESOLVER_METHODS:
         raise WireError(f"no such method of the resolver: {method!r}")
@@ -417,8 +409,6 @@ ASKED: Final[dict[str, Callable[..., Any]]] = {
     "named_semaphore": _named_semaphore,
     "unlink_semaphore": _unlink_semaphore,
     "numbers": _numbers,
-    "has_name": _has_name,
-    "unbind": _unbind,
     "resolver": _resolve,
     "function": _function,
     "exec": _execute,

@@ -32,7 +32,6 @@ ROWS: Final = (
         """close closerange dup fstat fsync get_blocking get_inheritable isatty lseek pipe pipe2 read readv
         sendfile set_blocking set_inheritable write writev""",
     ),
-    Row("os", REPLACED, "names of local sockets beside files", "chmod remove unlink"),
     Row("os", REPLACED, HOST_FILES, "open"),
     Row(
         "os",
@@ -96,10 +95,10 @@ ROWS: Final = (
         "os",
         SHARED,
         FILES,
-        """access chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
+        """access chmod chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
         fwalk get_terminal_size getxattr lchown link listxattr lockf makedirs memfd_create pathconf
-        posix_fadvise posix_fallocate pread preadv pwrite pwritev removedirs removexattr
-        rename renames replace rmdir setxattr statvfs symlink sync walk""",
+        posix_fadvise posix_fallocate pread preadv pwrite pwritev remove removedirs
+        removexattr rename renames replace rmdir setxattr statvfs symlink sync unlink walk""",
     ),
     Row(
         "os",
