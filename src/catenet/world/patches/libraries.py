@@ -59,7 +59,7 @@ def _patch_platform(patcher: Patcher, module: types.ModuleType) -> None:
 
     def uname(process: Process) -> Any:
         found = _outside(real_uname)(process)
-        return module.uname_result(found.system, process.host.name, found.release, found.version, found.machine)
+        return module.uname_result(found.system, socket.gethostname(), found.release, found.version, found.machine)
 
     for name in ("architecture", "processor"):
         patcher.function(module, name, _outside(getattr(module, name)))

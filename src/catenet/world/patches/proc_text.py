@@ -126,7 +126,7 @@ def _boot_id(process: Process) -> str:
 
 
 def _host_name(process: Process) -> str:
-    return f"{process.host.name}\n"
+    return f"{process.host.kernel.hostname}\n"
 
 
 def _version(process: Process) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 import socket
 import types
 import weakref
@@ -40,6 +41,7 @@ METHODS: Final = (
 )
 WITH_KEYWORDS: Final = "recv_into recvfrom_into sendmsg_afalg"
 MEMBERS: Final = "family type proto timeout"
+HOST_NAME_MAX: Final = 64
 
 
 def current_kernel() -> Kernel:
@@ -195,8 +197,17 @@ def _duplicate(process: Process, descriptor: int) -> int:
     return process.host.kernel.duplicate(c_long(descriptor))
 
 
-def _set_hostname(process: Process, name: str) -> None:
-    raise PermissionError(1, "Operation not permitted")
+def _set_hostname(process: Process, name: Any) -> None:
+    """`socket.sethostname`, until the host boots again; its name in the network stays. EPERM, EINVAL."""
+    raw = os.fsencode(name)
+    if b"\0" in raw:
+        raise ValueError("embedded null byte")
+    kernel = process.host.kernel
+    if not kernel.runtime.may_use_raw_sockets():
+        raise os_error(errno.EPERM)
+    if len(raw) > HOST_NAME_MAX:
+        raise os_error(errno.EINVAL)
+    kernel.hostname = os.fsdecode(raw)
 
 
 def _resolver_function(name: str) -> Any:
@@ -225,8 +236,8 @@ def _apply_names(patcher: Patcher, module: Any) -> None:
         patcher.function(module, name, _resolver_function(name))
     for simulated in (getservbyname, getservbyport, getprotobyname):
         patcher.function(module, simulated.__name__, _without_process(simulated))
-    patcher.function(module, "gethostname", lambda process: process.host.name)
-    patcher.function(module, "sethostname", _set_hostname)
+    patcher.forward(module, "gethostname", lambda process: process.host.kernel.hostname)
+    patcher.forward(module, "sethostname", _set_hostname)
     patcher.function(
         module,
         "if_nameindex",

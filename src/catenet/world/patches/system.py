@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 from functools import partial
@@ -49,7 +50,7 @@ def _collect_automatically(process: Process, value: bool) -> None:
 
 def _uname(process: Process) -> Any:
     real = _real_uname()
-    return os.uname_result((real.sysname, process.host.name, real.release, real.version, real.machine))
+    return os.uname_result((real.sysname, socket.gethostname(), real.release, real.version, real.machine))
 
 
 def _yield(process: Process) -> None:
