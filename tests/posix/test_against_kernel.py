@@ -11,6 +11,7 @@ from tests.posix import (
     bind_scenarios,
     class_scenarios,
     close_scenarios,
+    cork_scenarios,
     local_file_scenarios,
     local_scenarios,
     mode_scenarios,
@@ -28,15 +29,9 @@ pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs Linux fo
 
 
 # They add theirs.
-assert (
-    argument_scenarios
-    and bind_scenarios
-    and local_file_scenarios
-    and local_scenarios
-    and mode_scenarios
-    and name_scenarios
-)
-assert class_scenarios and close_scenarios and raw_scenarios and tcp_scenarios and urgent_scenarios and waking_scenarios
+assert argument_scenarios and bind_scenarios and local_scenarios and mode_scenarios and name_scenarios
+assert local_file_scenarios and class_scenarios and close_scenarios and cork_scenarios and raw_scenarios
+assert tcp_scenarios and urgent_scenarios and waking_scenarios
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])

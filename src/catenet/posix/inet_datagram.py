@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.posix.address import show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
+from catenet.posix.cork import Cork
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.sockets import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
+    MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
@@ -30,11 +32,16 @@ if TYPE_CHECKING:
 
 __all__ = ["InetDatagram"]
 
+CORKED: Final = (int(socket.IPPROTO_UDP), int(socket.IPPROTO_UDPLITE))
+"""Protocols of which several calls may make one datagram."""
+LONGEST: Final = 0xFFFF
+"""Bytes of one call, whatever the protocol takes."""
+
 
 class InetDatagram(InetSocket["DatagramEndpoint"]):
     """UDP, ICMP echo ("ping" sockets), and raw IP."""
 
-    __slots__ = ("_stamps",)
+    __slots__ = ("_cork", "_stamps")
 
     has_memberships: ClassVar[bool] = True
 
@@ -48,19 +55,22 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
     ) -> None:
         super().__init__(kernel, family, kind, protocol, endpoint)
         self._stamps: DatagramTimestamps | None = None
+        self._cork: Cork | None = None
 
     def connect(self, address: object) -> bool | None:
         """Fix the peer."""
         name = self.name_of(address, "connect")
         try:
             self.endpoint.connect(name)
+            if self._cork is not None and self.family == socket.AF_INET:  # IPv6 of Linux goes where it was to go
+                self._cork.prepared = self.endpoint.prepare(None, self._cork.prepared[2])
         except StackError as error:
             raise error_of(error) from None
         return True
 
     def send(self, data: Buffer, flags: int) -> int | None:
         """System call `send`: as `sendmsg`, without control messages and address."""
-        if flags or self.kept_options:
+        if flags or self.kept_options or self._cork is not None:
             return self.send_message(data, (), flags, None)
         try:
             count = self.endpoint.send_to(data)
@@ -76,6 +86,8 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         """System call `sendmsg`."""
         if flags & MSG_OOB and self.family == socket.AF_INET:  # IPv6 of Linux does not look
             raise os_error(errno.EOPNOTSUPP)
+        if self.protocol in CORKED and (self._cork or flags & MSG_MORE or self.kept_options.get("UDP_CORK")):
+            return self._send_more(data, control, flags, address)
         name = None if address is None else self.name_of(address, "sendto")
         try:
             extra = sent_control(self.family, control)
@@ -89,6 +101,34 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         if self.edges:  # what has left makes room, which to Linux is an edge even where there was enough
             self.notify()
         return count
+
+    def _send_more(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int:
+        """Send a part of a datagram; the address and the control messages of the first count."""
+        raw = bytes(data)
+        if len(raw) > LONGEST:
+            raise os_error(errno.EMSGSIZE)
+        cork, self._cork = self._cork, None
+        try:
+            if cork is None:
+                name = None if address is None else self.name_of(address, "sendto")
+                cork = Cork(self.endpoint.prepare(name, sent_control(self.family, control)))
+            cork.append(raw)
+            if flags & MSG_MORE or self.kept_options.get("UDP_CORK"):
+                self._cork = cork
+            else:
+                self.endpoint.send_prepared(cork.data, cork.prepared)
+        except StackError as error:
+            raise error_of(error) from None
+        return len(raw)
+
+    def uncork(self) -> None:
+        """See `SocketFile`."""
+        cork, self._cork = self._cork, None
+        if cork is not None:
+            try:
+                self.endpoint.send_prepared(cork.data, cork.prepared)
+            except StackError as error:
+                raise error_of(error) from None
 
     def change_membership(self, joins: bool, group: Address, interface: int, source: Address | None) -> None:
         """Join or leave a multicast group."""

@@ -15,6 +15,7 @@ from catenet.posix.sockets import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
+    MSG_MORE,
     MSG_NOSIGNAL,
     MSG_OOB,
     MSG_PEEK,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["InetStream"]
 
 MSG_EOR: Final = 0x80
-MSG_MORE: Final = 0x8000
 MSG_FASTOPEN: Final = 0x20000000
 MSG_ZEROCOPY: Final = 0x4000000
 SENDING: Final = MSG_OOB | MSG_MORE | MSG_EOR

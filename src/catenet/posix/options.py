@@ -358,6 +358,8 @@ def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
         known = isinstance(error, StackError) and error.fault is not Fault.NO_PROTOCOL_OPTION
         if not known and (name in REMEMBERED or name in EVERYWHERE):
             file.kept_options[name] = _buffer_size(name, value) if name in ("SO_RCVBUF", "SO_SNDBUF") else value
+            if name == "UDP_CORK" and not value:
+                file.uncork()
             return
         raise (error_of(error) if isinstance(error, StackError) else error) from None
 
@@ -365,7 +367,8 @@ def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
 def _name(file: SocketFile, level: int, option: int, strange: int = errno.ENOPROTOOPT) -> str:
     """Name of an option; ENOPROTOOPT, or `strange` for a level that IPv4 does not know, EOPNOTSUPP of local sockets."""
     if level not in (SOL_SOCKET, file.protocol or SOL_SOCKET) and not (
-        file.type == socket.SOCK_RAW and (level == RAW or (level == ICMPV6 and file.family == socket.AF_INET6))
+        (level == socket.IPPROTO_UDP and file.protocol == socket.IPPROTO_UDPLITE)
+        or (file.type == socket.SOCK_RAW and (level == RAW or (level == ICMPV6 and file.family == socket.AF_INET6)))
     ):
         if file.family == socket.AF_UNIX:
             raise os_error(errno.EOPNOTSUPP)

@@ -49,6 +49,7 @@ MSG_CTRUNC: Final = int(socket.MSG_CTRUNC)
 MSG_DONTWAIT: Final = 0x40
 MSG_ERRQUEUE: Final = 0x2000
 MSG_NOSIGNAL: Final = 0x4000
+MSG_MORE: Final = 0x8000
 NO_CONTROL: Final = -1
 """Size of ancillary data of calls that have no place for any, and do not say that some was cut."""
 
@@ -102,6 +103,9 @@ class SocketFile(File):
     def send(self, data: Buffer, flags: int) -> int | None:
         """System call `send`."""
         return self.send_message(data, (), flags, None)
+
+    def uncork(self) -> None:
+        """Send what waits for more (option UDP_CORK, set to 0)."""
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`; with MSG_TRUNC a datagram comes whole, for its length is the result."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from catenet.stack.datagram.membership import GroupMember, is_scoped
 from catenet.stack.datagram.options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_PROBE, PMTUDISC_WANT
@@ -24,6 +24,7 @@ __all__ = [
     "Control",
     "Datagram",
     "DatagramEndpoint",
+    "Prepared",
     "QueuedError",
     "received_names",
 ]
@@ -268,6 +269,21 @@ class DatagramEndpoint(GroupMember):
             StackError: DESTINATION_REQUIRED without a name and a peer, MESSAGE_TOO_LONG, no route, ACCESS for a
                 broadcast without permission, a pending error, BROKEN_PIPE after shutdown; in Linux's order.
         """
+        source, peer, control, interface = self.prepare(name, control)
+        self._raise_error()
+        if self.shut_write:
+            raise StackError(Fault.BROKEN_PIPE)
+        if self._unsent >= self.send_buffer or (self._sending is not None and self._sending.is_full()):
+            self.stack.counters[self.version].udp.SndbufErrors += 1
+            return None
+        return self.send_prepared(bytes(data), (source, peer, control, interface))
+
+    def prepare(self, name: Name | None, control: Control | None) -> Prepared:
+        """Decide how a datagram for this peer is to leave, and take a port if there is none.
+
+        Raises:
+            StackError: As `send_to`, where it is the peer or `control` that is wrong.
+        """
         self._refuse_closed()
         if not self.is_bound:
             self._take_port(self._local.address)
@@ -287,13 +303,15 @@ class DatagramEndpoint(GroupMember):
             source = self.stack.output.route(peer.address, None, interface).source
         else:
             self._check_source(source)
-        self._raise_error()
-        if self.shut_write:
-            raise StackError(Fault.BROKEN_PIPE)
-        if self._unsent >= self.send_buffer or (self._sending is not None and self._sending.is_full()):
-            self.stack.counters[self.version].udp.SndbufErrors += 1
-            return None
-        payload = bytes(data)
+        return source, peer, control, interface
+
+    def send_prepared(self, payload: bytes, prepared: Prepared) -> int:
+        """Send one datagram as `prepare` has decided, whether there is room or not; returns its length.
+
+        Raises:
+            StackError: MESSAGE_TOO_LONG, no route any more, NO_BUFFERS.
+        """
+        source, peer, control, interface = prepared
         start = len(self.stack.output.out)
         self._send(payload, source, peer, control, interface)
         self.stack.output.mark_dirty()
@@ -543,6 +561,9 @@ class DatagramEndpoint(GroupMember):
 
 
 NO_CONTROL: Final = Control()
+
+Prepared: TypeAlias = "tuple[Address, Name, Control, int]"
+"""How a datagram is to leave: source, peer, what differs from the socket's settings, interface (0: any)."""
 
 
 def received_names(packet: IpPacket, source_port: int, port: int, interface: int) -> tuple[Name, Name]:

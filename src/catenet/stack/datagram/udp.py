@@ -23,9 +23,10 @@ from catenet.wire.udp import UdpDatagram
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
 
-__all__ = ["Udp", "UdpEndpoint"]
+__all__ = ["MAX_PAYLOAD", "Udp", "UdpEndpoint"]
 
-_MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
+MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
+"""Bytes of the longest datagram, by the version of IP."""
 _MAX_SEGMENTS: Final = 128
 _COVERAGES: Final = ("UDPLITE_SEND_CSCOV", "UDPLITE_RECV_CSCOV")
 
@@ -108,7 +109,7 @@ class UdpEndpoint(DatagramEndpoint):
     def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
         version = 4 if len(peer.address) == 4 else 6
         size = control.segment_size
-        if len(data) > _MAX_PAYLOAD[version]:
+        if len(data) > MAX_PAYLOAD[version]:
             raise StackError(Fault.MESSAGE_TOO_LONG)
         pieces = [data]
         if size and len(data) > size:
