@@ -29,6 +29,7 @@ __all__ = [
     "MSG_CTRUNC",
     "MSG_DONTWAIT",
     "MSG_ERRQUEUE",
+    "MSG_MORE",
     "MSG_NOSIGNAL",
     "MSG_OOB",
     "MSG_PEEK",
