@@ -220,7 +220,7 @@ def test_programs_still_running_at_the_end_of_the_time_are_stopped_in_order(fold
             time.sleep(0.5)
         """
     )
-    done = catenet_here("run", "--for", "5s", "loop.py", "--", cwd=where)
+    done = catenet_here("run", "--tables", "--for", "5s", "loop.py", "--", cwd=where)
     assert done.returncode == 0
     assert "host  | bye" in done.stdout
     assert "stopped" in done.stdout
@@ -276,7 +276,7 @@ def test_a_failing_program_is_restarted_when_the_world_says_so(folder):
         """,
         world__toml="[hosts.a]\nrun = 'flaky.py'\nrestart = 'on-failure'\n",
     )
-    done = catenet_here("run", "world.toml", cwd=where)
+    done = catenet_here("run", "world.toml", "--tables", cwd=where)
     assert done.returncode == 0
     assert "a     | second life" in done.stdout
     assert "restarted" in done.stdout

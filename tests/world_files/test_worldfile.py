@@ -1,8 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from catenet.cli import main
 from catenet.link.properties import LinkProperties, QueueProperties
+from catenet.wire.address import format_address
 from catenet.world.scenario.units import PARSERS
 from catenet.world.scenario.worldfile import (
     EventPlan,
@@ -13,6 +16,7 @@ from catenet.world.scenario.worldfile import (
     parse_world,
     read_world,
 )
+from catenet.world.world import World
 
 WORLD = """
 [world]
@@ -107,10 +111,13 @@ MISTAKES = [
     ("[hosts.a]\nlatency = '20msec'\n", 2, "latency: unknown unit of time 'msec' in '20msec'; did you mean 'ms'?"),
     ("[hosts.a]\nrate = '10Mbot'\n", 2, "rate: unknown unit of rate 'Mbot' in '10Mbot'; did you mean 'Mbit'?"),
     ("[hosts.a]\nloss = '101%'\n", 2, "loss: '101%' is not from 0 to 1 (0% to 100%)"),
-    ("[hosts.a]\nmtu = 20\n", 2, "mtu must be from 68 to 65535, not 20"),
+    ("[hosts.a]\nmtu = 20\n", 2, "mtu: must be from 88 to 65535, not 20: TCP needs 88 bytes"),
+    ("[hosts.a]\nmtu = 87\n", 2, "mtu: must be from 88 to 65535, not 87: TCP needs 88 bytes"),
+    ("[hosts.a]\nweather = 1\n", 2, "unknown key 'weather'"),
+    ("[hosts.a]\nrnu = 1\n", 2, "unknown key 'rnu'; did you mean 'run'?"),
     ("[hosts.a]\nqueue = 'fqcodel'\n", 2, "queue: unknown queue 'fqcodel'; did you mean 'fq_codel'?"),
     ("[hosts.a]\nrun = 'sever.py'\n", 2, "no program 'sever.py' in FOLDER/; did you mean 'server.py'?"),
-    ("[hosts.a]\nrun = 'pytest -q'\n", 2, "no program 'pytest' in FOLDER/; a module runs as '-m pytest'"),
+    ("[hosts.a]\nrun = 'json -q'\n", 2, "no program 'json' in FOLDER/; a module runs as '-m json'"),
     ("[hosts.a]\nrun = '-m'\n", 2, "run needs a command line, as 'server.py --port 8080' or '-m http.server 80'"),
     ("[hosts.a]\naddress = '10.0.0.256'\n", 2, "address: '10.0.0.256' is not an IPv4 or IPv6 address"),
     ("[hosts.a]\nrestart = 'allways'\n", 2, "restart: must be one of never, on-failure, always, not 'allways'"),
@@ -206,3 +213,62 @@ def test_a_mistake_is_one_line_that_names_its_place(folder, text, line, message)
 def test_what_is_not_text_is_refused(folder):
     with pytest.raises(WorldFileError, match=":2: not UTF-8"):
         parse_world(b"[hosts.a]\n# \xff\n", Path("x.toml"))
+
+
+LAN = "[[networks]]\nname = 'lan'\naddress = ['192.168.1.0/24', 'fd01::/64']\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("0.0.0.0", "no host can have the address 0.0.0.0: it means no host"),
+        ("0.1.2.3/8", "no host can have the address 0.1.2.3: it means no host"),
+        ("::", "no host can have the address ::: it means no host"),
+        ("127.0.0.2/8", "no host can have the address 127.0.0.2: it is every host's own"),
+        ("::1", "no host can have the address ::1: it is every host's own"),
+        ("224.0.0.1", "no host can have the address 224.0.0.1: it is for groups (multicast)"),
+        ("ff02::1", "no host can have the address ff02::1: it is for groups (multicast)"),
+        ("255.255.255.255", "no host can have the address 255.255.255.255: it is for all hosts (broadcast)"),
+        ("::ffff:10.0.0.1", "no host can have the address ::ffff:10.0.0.1: it is an IPv4 address"),
+        ("192.168.1.0", "no host can have the address 192.168.1.0: it is the network 192.168.1.0/24 itself"),
+        ("192.168.1.255", "it is for all hosts of the network 192.168.1.0/24 (broadcast)"),
+        ("10.9.0.0/16", "it is the network 10.9.0.0/16 itself"),
+        ("10.9.255.255/16", "it is for all hosts of the network 10.9.0.0/16 (broadcast)"),
+        ("10.9.0.1", "address 10.9.0.1 is not within network 'lan' (192.168.1.0/24, fd01::/64)"),
+        ("fd09::1", "address fd09::1 is not within network 'lan' (192.168.1.0/24, fd01::/64)"),
+    ],
+)
+def test_addresses_that_no_host_can_have(tmp_path, capsys, address, message):
+    path = tmp_path / "world.toml"
+    path.write_text(f"{LAN}[hosts.a]\nlatency = '1ms'\naddress = '{address}'\n")
+    assert main(["run", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"catenet: {path}:6: ") and message in err
+    with World() as world, pytest.raises(ValueError, match=re.escape(message)):
+        world.network("lan", "192.168.1.0/24", "fd01::/64")
+        world.host("a", address)
+
+
+@pytest.mark.parametrize(
+    "address", ["192.168.1.7", "10.9.0.1/16", "10.9.0.0/31", "10.9.0.255/16", "fd01::", "240.0.0.1"]
+)
+def test_addresses_that_a_host_can_have(address):
+    with World() as world:
+        world.network("lan", *(() if address == "240.0.0.1" else ("192.168.1.0/24", "fd01::/64")))
+        world.host("a", address)
+        assert format_address(world.addresses("a")[0]) == address.partition("/")[0]
+
+
+def test_the_smallest_packets_that_carry_tcp(tmp_path, capsys):
+    (tmp_path / "server.py").write_text(
+        "import socket\nwith socket.create_server(('', 7)).accept()[0] as peer:\n    peer.sendall(bytes(1000))\n"
+    )
+    (tmp_path / "client.py").write_text(
+        "import socket\nwith socket.create_connection(('server', 7)) as peer:\n"
+        "    print(len(peer.recv(1000, socket.MSG_WAITALL)))\n"
+    )
+    path = tmp_path / "world.toml"
+    path.write_text("[link]\nmtu = 88\n[hosts.server]\nrun = 'server.py'\n[hosts.client]\nrun = 'client.py'\n")
+    assert main(["run", "-q", str(path)]) == 0
+    assert capsys.readouterr().out == "client | 1000\n"

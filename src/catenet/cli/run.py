@@ -26,6 +26,7 @@ from catenet.cli.running.results import write_json
 from catenet.cli.running.temporary import give_temporary
 from catenet.wire.address import format_address, parse_address, parse_interface
 from catenet.world.engine.layout import settle, settled
+from catenet.world.scenario.console_scripts import find_console_script
 from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--set is for Catenet's own stack; the kernel's settings are sysctl's")
         from catenet.cli.kernel import run_on_kernel
 
+        if not is_world and not Path(command[0]).exists():
+            command[0] = find_console_script(command[0]) or command[0]
         return run_on_kernel(args, is_world)
     if args.uvloop:
         raise UsageError("--uvloop goes with --net kernel; Catenet's own sockets need asyncio's own loop")
@@ -460,7 +463,7 @@ def _show(report: Report, console: Console) -> None:
 
 def _check_script(name: str) -> None:
     path = Path(name)
-    if not path.exists():
+    if not path.exists() and find_console_script(name) is None:
         beside = path.parent if path.parent.is_dir() else Path()
         found = [str(other) for other in sorted(beside.iterdir()) if other.suffix in (".py", ".toml")]
         raise UsageError(f"no program or world {name!r}{nearest(name, found)}")

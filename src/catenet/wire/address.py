@@ -36,6 +36,7 @@ __all__ = [
     "scope",
     "solicited_node",
     "to_v4_mapped",
+    "why_no_host",
 ]
 
 Address: TypeAlias = bytes
@@ -130,6 +131,30 @@ def parse_interface(text: str) -> tuple[Address, int]:
     if not length_text.isascii() or not length_text.isdigit() or int(length_text) > len(address) * 8:
         raise ValueError(f"{text!r}: the prefix length is not between 0 and {len(address) * 8}")
     return address, int(length_text)
+
+
+def why_no_host(address: Address, length: int) -> str:
+    """Say why no host can have an address with a prefix of this length; empty when one can.
+
+    Sources: RFC 1122 section 3.2.1.3; RFC 3021 for prefixes of 31 bits; RFC 4291 sections 2.5 and 2.7.
+    """
+    if is_unspecified(address) or (len(address) == 4 and not address[0]):
+        return "means no host"
+    if is_loopback(address):
+        return "is every host's own"
+    if is_multicast(address):
+        return "is for groups (multicast)"
+    if address == BROADCAST:
+        return "is for all hosts (broadcast)"
+    if is_v4_mapped(address):
+        return "is an IPv4 address"
+    if len(address) == 4 and length < 31:
+        prefix = Prefix.of(address, length)
+        if address == prefix.address:
+            return f"is the network {prefix} itself"
+        if address == prefix.broadcast():
+            return f"is for all hosts of the network {prefix} (broadcast)"
+    return ""
 
 
 def is_unspecified(address: Address) -> bool:

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from catenet.world.scenario.console_scripts import find_console_script
+
 __all__ = ["Command", "Program", "find_module", "make_program"]
 
 Command: TypeAlias = str | Sequence[str] | Callable[..., Any]
@@ -40,7 +42,8 @@ def make_program(command: Command, args: tuple[Any, ...], directory: Path | None
     """Make a program of a callable with arguments or of a command line; ValueError naming what cannot be run.
 
     A command is `SCRIPT ARGS…`, `-m MODULE ARGS…` or `-c CODE ARGS…`, with or without `python` in front, as one text or
-    as words. A script's path is relative to `directory` (the working directory when None).
+    as words. A script's path is relative to `directory` (the working directory when None); a name that is none there
+    may be a console script of the environment, as `uvicorn`.
     """
     if callable(command):
         return _of_callable(command, args)
@@ -58,6 +61,9 @@ def make_program(command: Command, args: tuple[Any, ...], directory: Path | None
         if len(words) < 2:
             raise ValueError(f"the command {words[0]} lacks its argument")
         program = (_of_module if words[0] == "-m" else _of_code)(words[1], words[2:], directory)
+    elif (installed := _installed(words[0], directory)) is not None:
+        # Its modules are sought as those of a script beside the world file, not in the folder of installed scripts.
+        program = replace(_of_script([installed, *words[1:]], None), directory=str((directory or Path()).resolve()))
     else:
         program = _of_script(words, directory)
     return replace(program, words=tuple(words))
@@ -86,6 +92,11 @@ def _of_script(words: list[str], directory: Path | None) -> Program:
         exec(_read_script(resolved), module.__dict__)
 
     return Program(path.name, (words[0], *words[1:]), str(resolved.parent), run)
+
+
+def _installed(name: str, directory: Path | None) -> str | None:
+    """The console script of this name, unless there is a program of this name in the directory."""
+    return None if os.path.exists((directory or Path()).joinpath(name)) else find_console_script(name)
 
 
 def _read_script(path: Path) -> types.CodeType:

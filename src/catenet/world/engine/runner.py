@@ -54,16 +54,17 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     if plan.dns is not None:  # whom others ask has addresses from the beginning
         world.fixed |= {*plan.dns.resolvers, *(name for zone in plan.dns.zones for name in zone.hosts)}
     for host in plan.hosts:
-        world.host(
-            host.name,
-            host.addresses,
-            network=host.networks or None,
-            link=host.link,
-            settings=host.settings,
-            forwarding=host.router,
-            clock=host.clock,
-            isolation=host.isolation,
-        )
+        with errors_at(host.place):
+            world.host(
+                host.name,
+                host.addresses,
+                network=host.networks or None,
+                link=host.link,
+                settings=host.settings,
+                forwarding=host.router,
+                clock=host.clock,
+                isolation=host.isolation,
+            )
     for host in plan.hosts:
         if host.nat is not None:
             world.use_nat(host.name, host.nat)
@@ -73,10 +74,12 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     earliest = 0.0 if plan.dns is None else NAMES_READY
     for host in plan.hosts:
         made = world.hosts[host.name]
+        made.environment |= host.env
         if host.resolv is not None and plan.dns is None:
             made.use_name_servers(stub_config(host.resolv, world.addresses))
         for line in host.run:
-            made.run(line, start=max(host.start, earliest), restart=host.restart, daemon=host.service)
+            begin = max(host.start, earliest)
+            made.run(line, start=begin, restart=host.restart, daemon=host.service, stdin=host.stdin)
     for link in plan.links:
         world.topology.link(link.a, link.b, link.properties)
     world.refresh_routes()
@@ -88,20 +91,21 @@ def give_folders(world: World, folder: Path, plan: WorldPlan) -> None:
     """Give every host a folder that survives its crashes, named by the variable that systemd has for that.
 
     Hosts whose files are their own have a temporary directory and a home there as well, named by the variables in
-    which programs look for them. No host's name has an underscore.
+    which programs look for them, unless the world file gives these variables. No host's name has an underscore.
     """
     files = {host.name: host.files or plan.files for host in plan.hosts}
     for name, host in world.hosts.items():
         own = folder / name
         own.mkdir()
-        host.environment["STATE_DIRECTORY"] = str(own)
+        variables = {"STATE_DIRECTORY": str(own)}
         if files.get(name, plan.files) == "own":
             temporary, home = folder / "_tmp" / name, folder / "_home" / name
             for each in (temporary, home):
                 each.mkdir(parents=True)
-            host.environment |= {"TMPDIR": str(temporary), "HOME": str(home)}
-            host.environment |= {variable: str(home / where) for variable, where in BELOW_HOME.items()}
+            variables |= {"TMPDIR": str(temporary), "HOME": str(home)}
+            variables |= {variable: str(home / where) for variable, where in BELOW_HOME.items()}
             host.machines_temporary = tempfile.gettempdir()
+        host.environment = variables | host.environment
 
 
 class Runner:

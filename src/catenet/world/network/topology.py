@@ -26,6 +26,7 @@ from catenet.wire.address import (
     is_link_local,
     is_multicast,
     parse_interface,
+    why_no_host,
 )
 from catenet.world.engine.hub import Hub
 from catenet.world.network.links import ForwardingPath, Network, OfferedPacket, Port
@@ -69,6 +70,8 @@ class Topology:
         self._owners: dict[Address, Port] = {}
         self._groups: dict[int, tuple[frozenset[str], ...]] = {}
         self._partitions = 0
+        self._declared: set[str] = set()
+        """Networks whose prefixes somebody has chosen: what lies outside is a mistake."""
         self._renumberings = 0
         """How often hosts were given other addresses: those that they had are not given out again soon."""
         self._paths_known = False
@@ -78,11 +81,14 @@ class Topology:
         if name in self.networks:
             raise ValueError(f"there is a network {name!r} already")
         number = len(self.networks)
+        prefixes = tuple(prefixes)
         chosen = [Prefix.parse(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
         if not chosen:
             chosen = [Prefix.of(PRIVATE4.host(number << 8), 24), Prefix.of(PRIVATE6.host(number << 64), 64)]
         network = Network(name, chosen, self._hub, self._find_path, self._is_partitioned)
         self.networks[name] = network
+        if prefixes:
+            self._declared.add(name)
         return network
 
     def attach(
@@ -417,7 +423,18 @@ class Topology:
         asked = [parse_interface(text) for text in texts]
         for address, length in asked:
             inside = next((prefix for prefix in network.prefixes if address in prefix), None)
-            yield address, inside.length if inside is not None and length == len(address) * 8 else length
+            if inside is not None and length == len(address) * 8:
+                length = inside.length
+            if why := why_no_host(address, length):
+                raise ValueError(f"no host can have the address {format_address(address)}: it {why}")
+            lone = inside is None and length == len(address) * 8 and not is_link_local(address)
+            if lone and network.name in self._declared:
+                within = ", ".join(map(str, network.prefixes))
+                raise ValueError(
+                    f"address {format_address(address)} is not within network {network.name!r} ({within}); one of "
+                    f"another network has a prefix length, as '{format_address(address)}/{24 if length == 32 else 64}'"
+                )
+            yield address, length
         number = len(network.ports)
         if not asked:
             for prefix in network.prefixes:

@@ -22,6 +22,7 @@ __all__ = [
     "nearest",
     "parse_duration",
     "parse_fraction",
+    "parse_mtu",
     "parse_queue",
     "parse_rate",
     "parse_size",
@@ -32,6 +33,14 @@ __all__ = [
 DURATIONS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 RATES: Final = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1024.0, "Mi": 1024.0**2, "Gi": 1024.0**3}
 SIZES: Final = {"": 1, "k": 1000, "K": 1000, "M": 10**6, "G": 10**9, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
+
+SMALLEST_MTU: Final = 88
+"""Headers of IPv4 and TCP, 20 bytes each, and the 48 below which Linux's TCP makes no segment (`tcp_min_snd_mss`)."""
+LARGEST_MTU: Final = 65_535
+
+HALF: Final = 0.5
+NEAR: Final = 0.6
+"""How much alike two words must be (difflib's ratio): that half of their letters are alike is often chance."""
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]+)\s*")
@@ -124,6 +133,15 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
+def parse_mtu(value: object) -> int:
+    """Bytes of the largest packet of a link: a size with which TCP works."""
+    size = parse_size(value)
+    if not SMALLEST_MTU <= size <= LARGEST_MTU:
+        why = f"TCP needs {SMALLEST_MTU} bytes for headers, options and 8 bytes of data"
+        raise ValueError(f"must be from {SMALLEST_MTU} to {LARGEST_MTU}, not {size}: {why}")
+    return size
+
+
 def parse_queue(value: object) -> QueueProperties:
     """The queue of `100` or `"100 packets"`, `"64KiB"`, `"fq_codel"`, `"codel 500 packets"`, `"droptail 1MB"`."""
     if isinstance(value, QueueProperties):
@@ -165,7 +183,7 @@ PARSERS: Final = {
     "corrupt": parse_fraction,
     "rate": parse_rate,
     "queue": parse_queue,
-    "mtu": parse_size,
+    "mtu": parse_mtu,
 }
 """The properties of a link as `LinkProperties` names them, and who reads each."""
 
@@ -185,13 +203,22 @@ def link_properties(settings: Mapping[str, object], base: LinkProperties | None 
 
 
 def nearest(word: str, choices: Iterable[str], otherwise: str | None = None) -> str:
-    """`"; did you mean 'latency'?"` for the valid choice that is most like the word, or '' when none is."""
+    """`"; did you mean 'latency'?"` for the valid choice that is most like the word, or '' when none is near."""
     known = list(choices)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or difflib.get_close_matches(
-        word.lower(), known, n=1, cutoff=0.5
-    )
+    close = [
+        near
+        for each in (word, word.lower())
+        for near in difflib.get_close_matches(each, known, n=1, cutoff=HALF)
+        if _is_near(each, near)
+    ]
     best = close[0] if close else otherwise
     return f"; did you mean {best!r}?" if best else ""
+
+
+def _is_near(word: str, other: str) -> bool:
+    """Whether a word, half of which is alike, is near: more of it, or its letters in another order, or a beginning."""
+    near = difflib.SequenceMatcher(None, other, word).ratio() >= NEAR
+    return near or sorted(word) == sorted(other) or word.startswith(other) or other.startswith(word)
 
 
 def repeated(names: Iterable[str]) -> str | None:

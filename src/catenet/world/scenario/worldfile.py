@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
 from catenet.world.scenario.autoconf import AUTOCONF_KEYS, AutoconfPlan, read_autoconf
 from catenet.world.scenario.clocks import CLOCK_CHANGES, ClockProperties, parse_clock_change, read_clock
+from catenet.world.scenario.console_scripts import find_console_script
 from catenet.world.scenario.dns import DnsPlan, read_dns
 from catenet.world.scenario.isolation import Files, check_files, check_mode
 from catenet.world.scenario.nat import NatPlan, read_nat
@@ -63,7 +65,20 @@ LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation", "files", "stall")
-RUN_KEYS: Final = ("run", "address", "start", "restart", "service", "settings", "resolv", "clock", "isolation", "files")
+RUN_KEYS: Final = (
+    "run",
+    "address",
+    "start",
+    "restart",
+    "service",
+    "settings",
+    "resolv",
+    "clock",
+    "isolation",
+    "files",
+    "env",
+    "stdin",
+)
 HOST_KEYS: Final = (*RUN_KEYS, "network")
 ROUTER_KEYS: Final = (*RUN_KEYS, "networks", "nat")
 NETWORK_KEYS: Final = ("name", "address", *AUTOCONF_KEYS)
@@ -106,6 +121,12 @@ class HostPlan:
     """"process" or "shared"; None: as the world's."""
     files: Files | None = None
     """"own" or "machine"; None: as the world's."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables in the environment of its programs."""
+    stdin: str = ""
+    """What each of its programs can read."""
+    place: Place | None = field(default=None, compare=False)
+    """Where its addresses stand, or its table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +317,20 @@ class _Reader:
             clock=read_clock(self._tables, table, path),
             isolation=self._tables.value(table, path, "isolation", check_mode, None),
             files=self._tables.value(table, path, "files", check_files, None),
+            env=self._environment(table, path),
+            stdin=self._tables.value(table, path, "stdin", _any_text, ""),
+            place=self._tables.place((*path, "address")),
         )
+
+    def _environment(self, table: dict[str, Any], path: KeyPath) -> dict[str, str]:
+        variables = self._tables.table(table, path, "env")
+        for name, value in variables.items():
+            where = (*path, "env", name)
+            if not name or "=" in name or "\0" in name:
+                raise self._tables.error(where, f"env: no variable can have the name {name!r}")
+            if not isinstance(value, str) or "\0" in value:
+                raise self._tables.error(where, f"env: {name} must be a text, not {value!r}")
+        return variables
 
     def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:
         """What a table `settings` says, by names of fields."""
@@ -423,7 +457,11 @@ class _Reader:
             raise self._tables.error(
                 path, "run needs a command line, as 'server.py --port 8080' or '-m http.server 80'"
             )
-        if words[0] not in ("-m", "catenet") and not (self._folder / words[0]).is_file():
+        if (
+            words[0] not in ("-m", "catenet")
+            and not os.path.isfile(self._folder / words[0])
+            and find_console_script(words[0]) is None
+        ):
             scripts = [script.name for script in sorted(self._folder.glob("*.py"))]
             hint = nearest(words[0], scripts)
             if not hint and words[0].isidentifier() and importlib.util.find_spec(words[0]) is not None:
@@ -457,6 +495,12 @@ def _prefixes(value: object) -> tuple[str, ...]:
             raise ValueError(f"{each!r} needs a prefix length, as '10.1.0.0/24'")
         Prefix.parse(each)
     return written
+
+
+def _any_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text, not {value!r}")
+    return value
 
 
 def _only_true(value: object) -> None:
