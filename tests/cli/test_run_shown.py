@@ -8,6 +8,8 @@ import pytest
 from tests.cli.test_hostile_names import on_terminal
 from tests.cli.test_run import CATENET, catenet, catenet_here
 
+from catenet.wire.pcapng import read_pcapng
+
 WORLD = """
 [hosts.server]
 run = "server.py"
@@ -108,3 +110,17 @@ def test_on_the_kernel_there_are_none(folder, option):
     done = catenet_here("run", "--net", "kernel", option, "client.py", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"catenet: {option} goes with --net sim or tun")
+
+
+def test_a_capture_of_one_host(folder):
+    done = catenet_here("run", "-q", "world.toml", "--pcap", "some.pcapng", "--pcap-host", "client", cwd=folder)
+    assert done.returncode == 0
+    assert {one.interface_name for one in read_pcapng((folder / "some.pcapng").read_bytes())} == {"client/eth0"}
+    for words, message in (
+        (["--pcap", "x", "--pcap-host", "cleint"], "--pcap-host: unknown host 'cleint'; did you mean 'client'?"),
+        (["--pcap-host", "client"], "--pcap-host goes with --pcap"),
+        (["--check", "--pcap-host", "client"], "--pcap-host goes with a single run; --check makes several"),
+    ):
+        done = catenet_here("run", "world.toml", *words, cwd=folder)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"catenet: {message}\n")
+        assert not (folder / "x").exists()

@@ -25,6 +25,15 @@ def test_round_trip():
     assert second == CapturedPacket(1, "bob", 2.5, b"frame", 5, LINKTYPE_ETHERNET)
 
 
+def test_an_offset_keeps_the_nanoseconds():
+    file = io.BytesIO()
+    writer = PcapngWriter(file, offset=1_735_689_600)
+    writer.add_interface("a")
+    writer.write(0, 1.000000001, b"x")
+    (packet,) = read_pcapng(file.getvalue())
+    assert (packet.offset, packet.time) == (1_735_689_600, pytest.approx(1.000000001, abs=1e-10))
+
+
 def test_snap_length_cuts_but_remembers():
     file = io.BytesIO()
     writer = PcapngWriter(file, snap_length=3)

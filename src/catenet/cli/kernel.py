@@ -23,9 +23,11 @@ def run_on_kernel(args: argparse.Namespace, is_world: bool) -> int:
     """
     if is_world:
         raise UsageError("a world runs on --net sim; on the kernel's network start its programs one by one")
-    for option in ("pcap", "plot", "json", "address", "mtu", "timestamps", "tables"):
+    for option in ("pcap", "pcap_host", "plot", "json", "address", "mtu", "timestamps", "tables"):
         if getattr(args, option):
-            raise UsageError(f"--{option} goes with --net sim or tun; the kernel's network is the kernel's")
+            raise UsageError(
+                f"--{option.replace('_', '-')} goes with --net sim or tun; the kernel's network is the kernel's"
+            )
     if args.uvloop:
         _use_uvloop()
     if args.duration is not None:

@@ -78,6 +78,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="for --net sim: end when a program stands still for so long of real time (default: the world's, or 60s)",
     )
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
+    parser.add_argument(
+        "--pcap-host", metavar="NAME", help="with --pcap: only what this host sends and receives, each packet once"
+    )
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw each TCP connection's course, a picture each")
     parser.add_argument(
         "--json",
@@ -356,7 +359,7 @@ def _run(
 
     if args.json is not None:
         check_writable("--json", args.json)
-    with _capturing(args.pcap, world), _answering(world) as answer, _plotting(args.plot, world):
+    with _capturing(args.pcap, args.pcap_host, world), _answering(world) as answer, _plotting(args.plot, world):
 
         def progress(now: float) -> None:
             if watch is not None:
@@ -390,11 +393,15 @@ def _as_interrupt(number: int, frame: object) -> None:
 
 
 @contextlib.contextmanager
-def _capturing(path: Path | None, world: World) -> Iterator[None]:
-    """Write every packet of the world to a file."""
+def _capturing(path: Path | None, host: str | None, world: World) -> Iterator[None]:
+    """Write the packets of the world, or of one host, to a file."""
     if path is None:
+        if host is not None:
+            raise UsageError("--pcap-host goes with --pcap")
         yield
         return
+    if host is not None and host not in world.hosts:
+        raise UsageError(f"--pcap-host: unknown host {host!r}{nearest(host, world.hosts)}")
     from catenet.world.observe.capture import capture_world
 
     try:
@@ -402,7 +409,7 @@ def _capturing(path: Path | None, world: World) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"--pcap {path}: {(error.strerror or str(error)).lower()}") from None
     with file:
-        capture_world(world, file)
+        capture_world(world, file, host)
         yield
 
 

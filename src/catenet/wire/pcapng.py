@@ -27,6 +27,7 @@ _BYTE_ORDER: Final = 0x1A2B3C4D
 _OPT_COMMENT: Final = 1
 _IF_NAME: Final = 2
 _IF_TSRESOL: Final = 9
+_IF_TSOFFSET: Final = 14
 _NANOSECONDS: Final = 9
 
 _PACKET_HEAD: Final = struct.Struct("<IIIIIII")
@@ -40,19 +41,24 @@ class CapturedPacket(NamedTuple):
     """Index of the interface in the order of its description."""
     interface_name: str
     time: float
-    """Seconds."""
+    """Seconds, to which `offset` has to be added to get those since 1970."""
     data: bytes
     original_length: int
     linktype: int
+    offset: int = 0
 
 
 class PcapngWriter:
     """Writes a section with named interfaces; times have nanoseconds."""
 
-    def __init__(self, file: BinaryIO, application: str = "catenet", snap_length: int = 0) -> None:
-        """Begin a section on `file`, open for binary writing; `snap_length` cuts packets, 0 does not."""
+    def __init__(self, file: BinaryIO, application: str = "catenet", snap_length: int = 0, offset: int = 0) -> None:
+        """Begin a section on `file`, open for binary writing; `snap_length` cuts packets, 0 does not.
+
+        `offset` are seconds that readers add to all times: of a float, those since 1970 would leave no nanoseconds.
+        """
         self._file = file
         self._snap_length = snap_length
+        self._offset = offset
         self._interfaces = 0
         body = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1) + _option(4, application.encode()) + _option(0, b"")
         self._block(_SECTION, body)
@@ -60,7 +66,10 @@ class PcapngWriter:
     def add_interface(self, name: str, linktype: int = LINKTYPE_RAW) -> int:
         """Describe an interface; returns the index that `write` takes."""
         body = struct.pack("<HHI", linktype, 0, self._snap_length)
-        body += _option(_IF_NAME, name.encode()) + _option(_IF_TSRESOL, bytes((_NANOSECONDS,))) + _option(0, b"")
+        body += _option(_IF_NAME, name.encode()) + _option(_IF_TSRESOL, bytes((_NANOSECONDS,)))
+        if self._offset:
+            body += _option(_IF_TSOFFSET, struct.pack("<q", self._offset))
+        body += _option(0, b"")
         self._block(_INTERFACE, body)
         self._interfaces += 1
         return self._interfaces - 1
@@ -94,6 +103,8 @@ class _Interface(NamedTuple):
     snap_length: int
     resolution: float
     """Seconds per tick."""
+    offset: int
+    """Seconds to add to all times."""
 
 
 def read_pcapng(data: bytes) -> Iterator[CapturedPacket]:
@@ -134,7 +145,7 @@ def read_pcapng(data: bytes) -> Iterator[CapturedPacket]:
 
 def _read_interface(order: str, body: bytes) -> _Interface:
     linktype, _, snap_length = struct.unpack_from(order + "HHI", body)
-    name, resolution = "", 1e-6
+    name, resolution, offset = "", 1e-6, 0
     position = 8
     while position + 4 <= len(body):
         code, size = struct.unpack_from(order + "HH", body, position)
@@ -143,10 +154,12 @@ def _read_interface(order: str, body: bytes) -> _Interface:
             name = value.decode(errors="replace")
         elif code == _IF_TSRESOL and value:
             resolution = 2.0 ** -(value[0] & 0x7F) if value[0] & 0x80 else 10.0 ** -value[0]
+        elif code == _IF_TSOFFSET and size == 8:
+            (offset,) = struct.unpack(order + "q", value)
         elif code == 0:
             break
         position += 4 + size + -size % 4
-    return _Interface(name, linktype, snap_length, resolution)
+    return _Interface(name, linktype, snap_length, resolution, offset)
 
 
 def _read_packet(order: str, body: bytes, interfaces: list[_Interface]) -> CapturedPacket:
@@ -155,4 +168,5 @@ def _read_packet(order: str, body: bytes, interfaces: list[_Interface]) -> Captu
         raise Malformed("pcapng: captured length")
     interface = interfaces[index]
     time = (high << 32 | low) * interface.resolution
-    return CapturedPacket(index, interface.name, time, body[20 : 20 + captured], original, interface.linktype)
+    data = body[20 : 20 + captured]
+    return CapturedPacket(index, interface.name, time, data, original, interface.linktype, interface.offset)

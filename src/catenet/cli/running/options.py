@@ -14,7 +14,7 @@ from catenet.cli import UsageError
 
 __all__ = ["add_options", "check_options", "command_line", "replay_line"]
 
-ONCE: Final = ("pcap", "plot")
+ONCE: Final = ("pcap", "pcap_host", "plot")
 """Options that go with a single run."""
 
 OWN: Final = frozenset(["seed", "seeds", "jobs", "check", "json", "verbose", *ONCE])
@@ -65,7 +65,7 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError(f"{several} goes with --net sim: another network is never the same twice")
     for option in ONCE:
         if getattr(args, option) is not None:
-            raise UsageError(f"--{option} goes with a single run; {several} makes several")
+            raise UsageError(f"--{option.replace('_', '-')} goes with a single run; {several} makes several")
 
 
 def command_line(args: argparse.Namespace, *options: str) -> list[str]:
