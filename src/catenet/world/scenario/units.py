@@ -22,7 +22,6 @@ __all__ = [
     "nearest",
     "parse_duration",
     "parse_fraction",
-    "parse_mtu",
     "parse_queue",
     "parse_rate",
     "parse_size",
