@@ -129,12 +129,12 @@ def test_addrs(name, streams, monkeypatch):
     address = addrs.AddressRow(name, 64, 6, name, [name])
     row = addrs.InterfaceRow(1, name, [name], 1500, name, [address])
     monkeypatch.setattr(addrs, "_interfaces", lambda: [row, addrs.InterfaceRow(2, name, [], None)])
-    assert addrs.run(argparse.Namespace(json=False)) == 0
+    assert addrs.run(argparse.Namespace(json=False, one_line=False)) == 0
     text = SGR.sub("", out.getvalue())
     assert text.count(printable(name)) == 7
     assert f"{printable(name)}/64" in text
     out, _ = streams()
-    assert addrs.run(argparse.Namespace(json=True)) == 0
+    assert addrs.run(argparse.Namespace(json=True, one_line=False)) == 0
     assert json.loads(out.getvalue())[0]["name"] == name
 
 

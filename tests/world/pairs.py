@@ -90,7 +90,7 @@ def _trace(pairs: Sequence[Pair], place: Path, surroundings: dict[str, object]) 
     words = [sys.executable, "-m", "catenet", "run", "world.toml", "--seed", "7", "--json", "-"]
     done = subprocess.run(words, cwd=place, capture_output=True, text=True, timeout=PATIENCE, **surroundings)  # type: ignore[call-overload]
     assert done.returncode == 0, f"{pairs}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
-    figures = json.loads(done.stdout[done.stdout.index("\n{\n") :])
+    figures = json.loads(done.stdout)
     assert figures["packets_sent"] > 20 * len(pairs)
     return str(figures["trace_sha256"])
 

@@ -158,7 +158,7 @@ def shell() -> object:
 
 @way
 def popen() -> object:
-    return os.popen(" ".join(sleeper()) + " &").read()
+    return os.popen(" ".join(sleeper()) + " >/dev/null 2>&1 &").read()
 
 
 @way

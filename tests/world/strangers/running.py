@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -86,9 +87,16 @@ def run_pair(pair: Pair, results: Path, limit: float) -> Verdict:
             if status != 0:
                 world, reason = _why(status, text)
                 break
-            traces.append(str(json.loads(text[text.index("\n{\n") : text.rindex("\n}") + 2])["trace_sha256"]))
+            traces.append(_trace_of(text))
             shapes.append(shape_of(place / CAPTURE))
     return Verdict(kernel, world, reason, traces, shapes, time.monotonic() - begun)
+
+
+def _trace_of(text: str) -> str:
+    """The digest in the figures, which stand among what is printed."""
+    figures = re.search(r"^\{\n.*?^\}", text, re.MULTILINE | re.DOTALL)
+    assert figures is not None, text
+    return str(json.loads(figures[0])["trace_sha256"])
 
 
 def make_place(place: Path) -> Path:
