@@ -517,3 +517,29 @@ with World(output=lambda host, stream, line: print(line)) as world:
 """
     done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, timeout=60, check=False)
     assert done.stdout.split("\n") == [*"7" * 12, *["[0, 1, 2]"] * 4, ""], done.stderr
+
+
+def test_a_handler_that_was_there_before_the_world_calls_as_the_grandchild(tmp_path: Path) -> None:
+    """As asyncio's does since CPython 3.12; the answer went to the parent, whose connection the copy still has."""
+    (tmp_path / "nested.py").write_text(
+        "import os\n"
+        "if not (child := os.fork()):\n"
+        "    if not (grandchild := os.fork()):\n"
+        "        os._exit(4)\n"
+        "    print(os.waitpid(grandchild, 0)[1] >> 8, flush=True)\n"
+        "    os._exit(3)\n"
+        "print(os.waitpid(child, 0)[1] >> 8)\n"
+    )
+    script = (
+        "import os, signal\n"
+        "def handler():\n"
+        "    sum(range(3_000_000))  # the parent asks first\n"
+        "    signal.set_wakeup_fd(-1)\n"
+        "os.register_at_fork(after_in_child=handler)\n"
+        "from catenet.world import World\n"
+        "with World(isolation='process') as world:\n"
+        "    world.host('machine').run('nested.py')\n"
+        "    world.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert [line for line in done.stdout.splitlines() if "|" in line] == ["machine | 4", "machine | 3"], done.stderr

@@ -102,6 +102,8 @@ class Client(Channel):
         self._delivered: tuple[Any, ...] | None = None
         self._begins = False
         """Whether another program begins in the place of the one that has run."""
+        self.forking: Fork | None = None
+        """The call of fork that is under way."""
 
     @property
     def descriptor(self) -> int:
@@ -112,6 +114,8 @@ class Client(Channel):
 
     def call(self, *request: Any) -> Any:
         """See `Channel`."""
+        if self.forking is not None and self.forking.has_copied():
+            return self.forking.channel().call(*request)
         while True:
             self.send(request)
             _, kind, now, value, signals = self._answer()
@@ -127,7 +131,10 @@ class Client(Channel):
 
     def tell(self, *request: Any) -> None:
         """See `Channel`; it is sent with the next call."""
-        self._wire.queue(request)
+        if self.forking is not None and self.forking.has_copied():
+            self.forking.channel().tell(*request)
+        else:
+            self._wire.queue(request)
 
     def send(self, request: tuple[Any, ...]) -> None:
         """Send what is queued and a request."""
@@ -290,7 +297,8 @@ class Fork:
 
     Handlers of libraries run within it (`os.register_at_fork`), in the copy before that is the child. If one waits
     there, as for a thread that it starts, a copy of the hub would go on and serve the host's other programs: so the
-    copy becomes the child then.
+    copy becomes the child then. So it does when a child has forked and one makes a call, as asyncio's does since
+    CPython 3.12: the connection there is still the one of its parent, who would get the answer.
     """
 
     def __init__(self, process: Process, wire: int, pid: int) -> None:
@@ -303,18 +311,32 @@ class Fork:
         self._hub = process.switcher.hub
         self._is_child = False
         process.switcher.hub = self
+        if client is not None:
+            client.forking = self
+
+    def has_copied(self) -> bool:
+        """Whether this is the copy, before it is the child or after."""
+        return getpid() != self._parent
+
+    def channel(self) -> Client:
+        """The child's own connection."""
+        self.become_child()
+        assert client is not None
+        return client
 
     def switch(self) -> None:
         """Let others run, as the greenlet of the hub does."""
-        if getpid() == self._parent:
-            self._hub.switch()
-        else:
+        if self.has_copied():
             self.become_child()
             self._process.switcher.hub.switch()
+        else:
+            self._hub.switch()
 
     def end(self) -> None:
-        """Give the hub its place again, in the parent."""
+        """Give the hub its place again."""
         self._process.switcher.hub = self._hub
+        if client is not None and client.forking is self:
+            client.forking = None
 
     def become_child(self) -> None:
         """Make a child of the copy, unless it is one already; returns in its first turn."""
