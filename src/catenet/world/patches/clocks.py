@@ -261,8 +261,7 @@ def _apply_numbered(patcher: Patcher) -> None:
         "clock_gettime_ns": lambda process, clock: _nanoseconds(_reader(process, clock))(process),
         "pthread_getcpuclockid": _cpu_clock,
     }
-    for name, simulated in functions.items():
-        patcher.function(time, name, simulated)
+    patcher.functions(time, functions)
     patcher.forward(time, "clock_settime", _set_clock)
     patcher.forward(time, "clock_settime_ns", _set_clock_ns)
     patcher.function(time, "clock_getres", _resolution(time.clock_getres))

@@ -233,5 +233,4 @@ def apply(patcher: Patcher) -> None:
         "posix_spawn": _posix_spawn,
         "posix_spawnp": _posix_spawnp,
     }
-    for name, simulated in functions.items():
-        patcher.function(os, name, simulated)
+    patcher.functions(os, functions)

@@ -16,7 +16,7 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.current import current
@@ -152,6 +152,11 @@ class Patcher:
         original: Any = getattr(module, name, MISSING)
         if original is not MISSING:
             self.replace(module, name, dispatch(original, simulated))
+
+    def functions(self, module: types.ModuleType, simulated: Mapping[str, Callable[..., Any]]) -> None:
+        """Replace several functions of a module, by their names."""
+        for name, each in simulated.items():
+            self.function(module, name, each)
 
     def forward(
         self,

@@ -263,8 +263,7 @@ def apply(patcher: Patcher) -> None:
         "alarm": (_alarm, None),
     }
     for module in (signal, _signal):
-        for name, simulated in functions.items():
-            patcher.function(module, name, simulated)
+        patcher.functions(module, functions)
         for name, (served, restore) in forwarded.items():
             patcher.forward(module, name, served, restore)
     patcher.forward(_thread, "interrupt_main", _interrupt_main)

@@ -189,5 +189,4 @@ def apply(patcher: Patcher) -> None:
         "dump_traceback_later": _dump_later,
         "cancel_dump_traceback_later": _cancel,
     }
-    for name, simulated in functions.items():
-        patcher.function(faulthandler, name, simulated)
+    patcher.functions(faulthandler, functions)
