@@ -154,9 +154,17 @@ class _Hosts:
 def test_names_are_found_as_glibc_finds_them(case: Case, glibc: dict[str, Result], tmp_path: Path) -> None:
     ours, theirs = ask_in_world(case, tmp_path), glibc[case.name]
     assert ours.outcome == theirs.outcome
-    assert _by_type(ours.queries) == _by_type(theirs.queries)
+    assert _in_turn(ours.queries) == _in_turn(theirs.queries)
 
 
-def _by_type(queries: list[str]) -> dict[str, list[str]]:
-    """The queries for each type in turn: A and AAAA are asked for at once, and a busy machine mixes them."""
-    return {kind: [query for query in queries if query.split()[-1] == kind] for kind in ("A", "AAAA", "PTR")}
+def _in_turn(queries: list[str]) -> dict[tuple[str, str], list[str]]:
+    """The queries of each type and transport, in order.
+
+    A and AAAA are asked for at once, so a truncated answer to one brings TCP before the server has read the other's
+    datagram: what comes first of different types or sockets is the machine's.
+    """
+    turns: dict[tuple[str, str], list[str]] = {}
+    for query in queries:
+        words = query.split()
+        turns.setdefault((words[-1], words[1]), []).append(query)
+    return turns
