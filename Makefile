@@ -45,7 +45,8 @@ compiled: $(COMPILED)/.done
 $(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src -name '*.py')
 	rm -rf build
 	$(PYTHON) -m venv $(COMPILED)
-	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' --requirement requirements-dev.txt
+	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'setuptools>=77' \
+		--requirement requirements-dev.txt
 	CATENET_COMPILE=1 $(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
 	@touch $@
 
@@ -91,8 +92,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt --editable '.[demo,rpc,dns,http]'
 	@touch $@
 
+# The file names all that it needs, which `pip check` proves, so that nothing has to be resolved.
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-dev.txt
+	$(BIN)/python -m pip check
 	@touch $@
 
 clean:
