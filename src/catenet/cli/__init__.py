@@ -7,6 +7,7 @@ import difflib
 import errno
 import importlib
 import importlib.util
+import os
 import platform
 import re
 import sys
@@ -133,6 +134,11 @@ def _parser(words: Sequence[str]) -> Parser:
         prog="catenet", description="The whole network in one Python package: from packet to procedure call."
     )
     parser.add_argument("--version", action="version", version=_version() if "--version" in words else "")
+    parser.add_argument(
+        "--completion",
+        choices=("bash", "zsh", "fish"),
+        help="print what the shell reads so that the Tab key completes: `source <(catenet --completion bash)`",
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     chosen = next((word for word in words if not word.startswith("-")), None)
     for verb, summary in VERBS.items():
@@ -166,6 +172,11 @@ def _run(parser: Parser, words: Sequence[str], own: bool) -> int:
     args, unknown = parser.parse_known_args(words)
     if unknown:
         raise _unrecognized(parser, args, unknown)
+    if args.completion is not None:
+        from catenet.cli.completion import shell_code
+
+        print(shell_code(args.completion), end="")
+        return 0
     verb = importlib.import_module(f"catenet.cli.{args.verb}")
     if own and hasattr(verb, "prepare"):
         verb.prepare(args)
@@ -177,6 +188,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from catenet.cli.standard_streams import open_closed
 
     closed = open_closed()
+    if argv is None and "_ARGCOMPLETE" in os.environ:
+        from catenet.cli.completion import answer_shell
+
+        answer_shell(_parser)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         parser = _parser(words)
