@@ -25,9 +25,9 @@ def shell_code(shell: str) -> str:
     """
     if importlib.util.find_spec("argcomplete") is None:
         raise UsageError(_EXTRA)
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    return str(argcomplete.shellcode(["catenet"], shell=shell))
+    return shellcode(["catenet"], shell=shell)
 
 
 def answer_shell(parser_of: Callable[[Sequence[str]], argparse.ArgumentParser]) -> None:
@@ -39,7 +39,8 @@ def answer_shell(parser_of: Callable[[Sequence[str]], argparse.ArgumentParser]) 
     if importlib.util.find_spec("argcomplete") is None or "COMP_LINE" not in os.environ:
         return
     import argcomplete
+    from argcomplete.lexers import split_line
 
     line = os.environ["COMP_LINE"][: int(os.environ.get("COMP_POINT", "-1"))]
-    words = argcomplete.split_line(line)[3]
+    words = split_line(line)[3]
     argcomplete.autocomplete(parser_of(words[1:]))
