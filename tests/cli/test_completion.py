@@ -35,28 +35,28 @@ LINES = pytest.mark.parametrize(
 )
 
 
-def ask(*shell: str) -> set[str]:
-    environment = {"PATH": f"{FOLDER}:/usr/bin:/bin", "HOME": "/nonexistent"}
+def ask(home: Path, *shell: str) -> set[str]:
+    environment = {"PATH": f"{FOLDER}:/usr/bin:/bin", "HOME": str(home)}
     done = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=60)
     assert not done.stderr
     return {line.partition("\t")[0].partition(":")[0].strip() for line in done.stdout.splitlines()}
 
 
 @LINES
-def test_bash_completes(line, words):
-    assert ask("bash", "--norc", "-c", BASH, "bash", line) == words
+def test_bash_completes(line, words, tmp_path):
+    assert ask(tmp_path, "bash", "--norc", "-c", BASH, "bash", line) == words
 
 
 @pytest.mark.peer("zsh")
 @LINES
-def test_zsh_completes(line, words):
-    assert ask("zsh", "-f", "-c", ZSH, "zsh", line) == {"_python_argcomplete", *words}
+def test_zsh_completes(line, words, tmp_path):
+    assert ask(tmp_path, "zsh", "-f", "-c", ZSH, "zsh", line) == {"_python_argcomplete", *words}
 
 
 @pytest.mark.peer("fish")
 @LINES
-def test_fish_completes(line, words):
-    assert ask("fish", "--no-config", "-c", FISH, line) == words
+def test_fish_completes(line, words, tmp_path):
+    assert ask(tmp_path, "fish", "--no-config", "-c", FISH, line) == words
 
 
 def test_other_shells_are_refused():
