@@ -25,11 +25,19 @@ Announce: TypeAlias = Callable[[str], None]
 
 
 def schedule_events(world: World, events: Iterable[EventPlan], announce: Announce) -> None:
-    """Schedule every event, and its end after its duration."""
+    """Schedule every event, and its end after its duration.
+
+    The processes of isolated hosts do what happens too; the world's alone announces it.
+    """
+
+    def say(text: str) -> None:
+        if not world.isolation.is_host:
+            announce(text)
+
     for event in events:
         if event.action == "restart":
             world.expect(1)
-        world.at(event.at, _ACTIONS[event.action], world, event, announce)
+        world.at(event.at, _ACTIONS[event.action], world, event, say)
 
 
 def _partition(world: World, event: EventPlan, announce: Announce) -> None:
