@@ -1,6 +1,6 @@
 # The two commands: `make demo` runs the main job, `make test` proves everything that needs no root and no peer.
-# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make long`, `make figures`,
-# `make clean`.
+# The rest: `make lint`, `make compiled`, `make wheels`, `make conformance`, `make interop`, `make bench`, `make long`,
+# `make figures`, `make clean`.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ INTEROP := root or peer
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test lint unit compiled conformance interop bench long figures clean
+.PHONY: demo test lint unit compiled wheels conformance interop bench long figures clean
 
 demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
@@ -49,6 +49,10 @@ $(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src
 		--requirement requirements-dev.txt
 	CATENET_COMPILE=1 $(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
 	@touch $@
+
+# What a release consists of, compiled for each CPython at hand, each wheel tried by itself: some ten minutes for each.
+wheels: $(VENV)/.dev
+	$(BIN)/python -m tests.packaging.wheels dist
 
 conformance: $(VENV)/.dev
 	tests/conformance/run.sh

@@ -1,13 +1,14 @@
 """Compile the hot modules by mypyc, from the same source, if asked to.
 
-`CATENET_COMPILE=1 pip install --no-build-isolation .`
+`CATENET_COMPILE=1 pip install .`
 
-Needs `pip install "mypy>=1.20" "setuptools>=77"` and a C compiler. Without the variable nothing is compiled, and
+Needs a C compiler; `build_backend.py` brings mypy. Without the variable nothing is compiled, and
 everything works the same, more slowly (docs/benchmarks.md). CATENET_COMPILE_LEVEL is gcc's optimisation
 (1: measured as fast as 2 and 3). There is a C file per module, as one for all takes more than twice as long.
 """
 
 import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -142,8 +143,8 @@ class ParallelBuild(build_ext):
 
 
 def extensions() -> list[object]:
-    """Nothing, unless asked for."""
-    if os.environ.get("CATENET_COMPILE") != "1":
+    """Nothing, unless asked for, and where only names and versions are."""
+    if os.environ.get("CATENET_COMPILE") != "1" or not {"dist_info", "egg_info", "sdist"}.isdisjoint(sys.argv):
         return []
     from mypyc.build import mypycify
 
