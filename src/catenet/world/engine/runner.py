@@ -44,6 +44,8 @@ BELOW_HOME: Final = {
 
 SLICE: Final = 0.25
 """Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
+LITTLE, MUCH = 500, 5000
+"""Events of a slice, of some 50 us each, below which the next is longer, and above which it is shorter."""
 
 
 def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
@@ -165,17 +167,27 @@ class Runner:
             due = world.hub.next_event()
             if due is not None and self._virtual:
                 target = max(target, due)
-            before, began = world.now, self._wall()
+            before, done = world.now, _work(world)
             world.run(target if until is None else min(target, until), check=False)
             if world.over:
                 return
             if self._virtual:
-                slice_ = _adapt(min(slice_, world.now - before), self._wall() - began)
+                slice_ = _adapt(min(slice_, world.now - before), _work(world) - done)
             self._progress(world.now)
 
 
-def _adapt(slice_: float, wall: float) -> float:
-    """A slice for the next look at the progress, which should come ten times a second or so."""
-    if wall < 0.05:
+def _work(world: World) -> float:
+    """How much has happened so far: packets, timers, turns of programs."""
+    hub = world.hub
+    return hub.packets + hub.link_events + hub.sequence + sum(process.turns for process in world.processes)
+
+
+def _adapt(slice_: float, work: float) -> float:
+    """A slice for the next look at the progress, which should come ten times a second or so.
+
+    By what happened in the last one, not by how long that took: where slices end, objects are made, and what programs
+    have in memory must not move with the machine's speed.
+    """
+    if work < LITTLE:
         return max(SLICE / 4, slice_ * 2)
-    return max(SLICE / 4, slice_ / 2) if wall > 0.2 else slice_
+    return max(SLICE / 4, slice_ / 2) if work > MUCH else slice_
