@@ -131,3 +131,25 @@ def test_who_goes_on_without_letting_time_pass_is_named_too(tmp_path: Path, isol
     assert notes[0].endswith("letting no time pass, for 0.3 s of real time")
     what = "its host ends" if isolation == "process" else "the run ends"
     assert notes[1].endswith(f"letting no time pass, for 1.8 s of real time: {what} (--stall)")
+
+
+FLOODS = {
+    "prints": "while True:\n    print('y' * 100)\n",
+    "sends": """
+        import socket
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True:
+            s.sendto(bytes(60000), ("quick", 9))
+    """,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_what_has_the_engine_work_without_end_is_ended_too(tmp_path: Path, name: str) -> None:
+    """It is mostly found within the engine, which answers the world meanwhile or not."""
+    done = run(tmp_path, FLOODS[name], "--stall", LIMIT, "--isolation", "process")
+    assert done.returncode == 1
+    assert re.search(
+        r"^slow: still.py.* for [\d.]+ s of real time: its host ends \(--stall\)$", done.stderr, re.MULTILINE
+    )
+    assert re.search(r"^quick +\| goes on$", done.stdout, re.MULTILINE), done.stderr

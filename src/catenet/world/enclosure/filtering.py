@@ -36,6 +36,12 @@ OTHER_PROCESSES: Final = """ptrace process_vm_readv process_vm_writev process_ma
 perf_event_open bpf userfaultfd"""
 SHARED_BY_MACHINE: Final = """add_key request_key keyctl shmget shmat shmctl semget semop semctl semtimedop msgget
 msgsnd msgrcv msgctl mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify"""
+OWN_ONLY: Final = "prlimit64 migrate_pages move_pages"
+"""They begin with a process's number; 0 is the caller. Root's other processes would have to bear them all.
+
+sched_setscheduler(2) and its kind begin so too, but the C library calls them with numbers of the caller's own threads.
+Of other hosts they change how fast they are, and so no packet.
+"""
 ROUND_THE_FILTER: Final = "io_uring_setup io_uring_enter io_uring_register"
 """What makes calls on behalf of a process that no filter sees."""
 
@@ -143,6 +149,11 @@ def _always(asked: bool) -> Iterator[tuple[str, bpf.Rule]]:
     yield "sendto", [*bpf.only(0, (NO_DESCRIPTOR,), 0)[:-1], *bpf.when_null(4, OFF_NETWORK)]
     for names in (CLOCKS, MACHINE, FILE_SYSTEMS, OTHER_PROCESSES, SHARED_BY_MACHINE, ROUND_THE_FILTER):
         yield from _each(names, FORBIDDEN)
+    for name in OWN_ONLY.split():
+        yield name, bpf.only(0, (0,), FORBIDDEN)
+    # Of a process, a group or all of a user: PRIO_PROCESS is 0 (getpriority(2)), IOPRIO_WHO_PROCESS 1 (ioprio_set(2)).
+    yield "setpriority", [*bpf.unless(0, (1, 2), FORBIDDEN)[:-1], *bpf.only(1, (0,), FORBIDDEN)]
+    yield "ioprio_set", [*bpf.unless(0, (2, 3), FORBIDDEN)[:-1], *bpf.only(1, (0,), FORBIDDEN)]
     yield "ioctl", bpf.unless(1, (*TERMINAL, *OWNER, *TUN), FORBIDDEN)
     yield "fcntl", bpf.unless(1, SET_OWNER, FORBIDDEN)
     for name, mode in (("mknod", 1), ("mknodat", 2)):
@@ -158,7 +169,6 @@ def _alone(pid: int) -> Iterator[tuple[str, bpf.Rule]]:
     yield "clone", bpf.only(0, (CLONE_THREAD,), FORBIDDEN, CLONE_THREAD)
     for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         yield name, bpf.only(0, (pid,), FORBIDDEN)
-    yield "prlimit64", bpf.only(0, (0, pid), FORBIDDEN)
 
 
 def _family() -> Iterator[tuple[str, bpf.Rule]]:

@@ -30,6 +30,7 @@ open_tree_attr 467 467; fsopen 430 430; fsmount 432 432; fsconfig 431 431; fspic
 setns 308 268; unshare 272 97; mknod 133 -; mknodat 259 33;
 ptrace 101 117; process_vm_readv 310 270; process_vm_writev 311 271; process_madvise 440 440;
 process_mrelease 448 448; kcmp 312 272; perf_event_open 298 241; bpf 321 280; userfaultfd 323 282;
+setpriority 141 140; ioprio_set 251 30; migrate_pages 256 238; move_pages 279 239;
 fanotify_init 300 262; open_by_handle_at 304 265; lookup_dcookie 212 18;
 add_key 248 217; request_key 249 218; keyctl 250 219;
 shmget 29 194; shmat 30 196; shmctl 31 195; semget 64 190; semop 65 193; semctl 66 191; semtimedop 220 192;

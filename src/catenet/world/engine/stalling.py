@@ -45,7 +45,7 @@ PARTS: Final = 6
 """Looks within the limit: after the first, the program that stands still is named."""
 EVERY: Final = 1.0
 """Seconds between two settings of the timers."""
-SPINNING: Final = 1000
+SPINNING: Final = 2
 """Turns of a program between two looks at the same instant from which on it lets no time pass."""
 GRACE: Final = 3.0
 """Seconds of real time that a run has to end in order, at most."""
@@ -72,6 +72,8 @@ class Watch:
         """Begin. `limit`: seconds of real time."""
         self.stalled = False
         """Whether the run was ended because a program stood still."""
+        self.waits = False
+        """Whether this process has nothing to do: it waits for the world's."""
         self._world = world
         self._limit = limit
         self._grace = 0.0 if clean_up is None else min(limit, GRACE)
@@ -142,8 +144,14 @@ class Watch:
                 self._stop(turn if stands else None)
 
     def _turn(self) -> tuple[Task, int] | None:
-        """The turn that goes on in the main thread; None when the engine itself works."""
-        task: Task | None = self._world.switcher.locals.current_values.get("task")
+        """The turn that goes on in the main thread; None when the engine itself works, unless no time has passed.
+
+        A program that prints or sends without end is mostly found in the engine, which does that for it.
+        """
+        switcher = self._world.switcher
+        task: Task | None = switcher.locals.current_values.get("task")
+        if task is None and self._world.hub.now == self._stood_at and not self.waits:
+            task = switcher.task
         return None if task is None else (task, task.owner.turns)
 
     def _spins(self) -> bool:
@@ -198,7 +206,7 @@ class Watch:
         spinner = self._spinner
         if not stands and spinner is not None:
             return f"{spinner.host.name}: {spinner.name} has gone on at {self._stood_at:.3f} s, letting no time pass,"
-        task: Any = self._world.switcher.locals.current_values.get("task")
+        task: Any = self._world.switcher.locals.current_values.get("task") or self._world.switcher.task
         who = "a program" if task is None else f"{task.process.host.name}: {task.process.name}{_place(self._frames())}"
         return f"{who} has stood still"
 

@@ -179,12 +179,18 @@ class HostLoop:
         verbs = (self._advance, self._round, self._barriers, self._crash, self._answer)
         limit = self._world.isolation.stall
         watch = None if limit is None else Watch(self._world, limit, _complain, None)
+        seen = -math.inf
         while True:
+            if watch is not None:
+                watch.waits = True
             verb, when, packets, calls = channel.hear()
             if verb == messages.END:
                 return
             if watch is not None:
-                watch.get_on(time.perf_counter())
+                watch.waits = False
+                if self._hub.now > seen:  # answers at one instant are no progress
+                    seen = self._hub.now
+                    watch.get_on(time.perf_counter())
             answer = verbs[verb](when, packets, calls)
             if _getpid() != own:  # C code has forked, and this is the copy
                 _exit(1)
