@@ -12,10 +12,9 @@ import sys
 import time
 import types
 from asyncio import events
-from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ProcessGlobals", "environment", "swap_globals"]
+__all__ = ["ProcessGlobals", "environment", "foresee", "modules_from", "swap_globals"]
 
 _chdir = os.chdir
 _fchdir = os.fchdir
@@ -153,13 +152,14 @@ class ProcessGlobals:
 
     def hide(self, directory: str) -> None:
         """Keep what the outside has imported from a program's directory out of the program's sight."""
-        directory = str(Path(directory))
-        for name, module in list(sys.modules.items()):
-            root = name.partition(".")[0]
-            if root not in ("__main__", "catenet") and _comes_from(sys.modules.get(root), directory):
-                self.private[name] = None
-                self.modules[name] = module
-                del sys.modules[name]
+        found = _foreseen.pop(directory, None)
+        if found is None or found[0] != _loaded():
+            names = modules_from(directory)
+        else:
+            names = found[1]
+        for name in names:
+            self.private[name] = None
+            self.modules[name] = sys.modules.pop(name)
 
 
 def _set_zone(zone: bytes | None) -> None:
@@ -191,6 +191,32 @@ def swap_globals(last: ProcessGlobals, context: ProcessGlobals) -> None:
         _modules.update(context.modules)
 
 
+def modules_from(directory: str) -> list[str]:
+    """Names of the loaded modules that come from a directory, other than those of this package."""
+    directory = os.path.normpath(directory)
+    roots = {name: _comes_from(module, directory) for name, module in list(_modules.items()) if "." not in name}
+    roots["__main__"] = roots["catenet"] = False
+    return [name for name in list(_modules) if roots.get(name.partition(".")[0], False)]
+
+
+_foreseen: Final[dict[str, tuple[tuple[int, str], list[str]]]] = {}
+"""By directory, what was loaded when modules from there were looked for, and their names."""
+
+
+def foresee(found: dict[str, list[str]]) -> None:
+    """Tell a process that was forked what `modules_from` has found before, for the first program of each directory.
+
+    To look at all modules writes to their reference counts, which there copies a page of memory for nearly each.
+    """
+    for directory, names in found.items():
+        _foreseen[directory] = _loaded(), [name for name in names if name in _modules]
+
+
+def _loaded() -> tuple[int, str]:
+    """Something that changes when a module is loaded."""
+    return len(_modules), next(reversed(_modules))
+
+
 def _comes_from(module: types.ModuleType | None, directory: str) -> bool:
     """Whether a top-level module is a file in the directory, or a package in it."""
     origin = getattr(module, "__file__", None)
@@ -199,8 +225,8 @@ def _comes_from(module: types.ModuleType | None, directory: str) -> bool:
 
 @functools.lru_cache(10_000)  # it is asked for all modules of the interpreter whenever a process begins
 def _homes(origin: str) -> tuple[str, ...]:
-    path = Path(origin)
-    return (str(path.parent), str(path.parent.parent)) if path.stem == "__init__" else (str(path.parent),)
+    home, file = os.path.split(os.path.normpath(origin))  # a tenth of what pathlib takes, in each host's process
+    return (home, os.path.dirname(home)) if file.startswith("__init__.") else (home,)
 
 
 def environment() -> dict[Any, Any]:

@@ -25,6 +25,7 @@ from catenet.world.engine.waiting import describe_process
 from catenet.world.network.links import DELIVERY, SECOND_QUEUE, Arrival, ForwardingPath, InOrderPacket, Port
 from catenet.world.observe.control import abandon
 from catenet.world.observe.sockets import sockets_of
+from catenet.world.patches.process_globals import foresee
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -88,12 +89,13 @@ class HostLoop:
         host: Host,
         receivers: list[Callable[..., None]],
         booted: bool,
-        modules: list[str],
+        modules: tuple[list[str], dict[str, list[str]]],
         journal: Journal,
     ) -> None:
         """`receivers` are where its ports hand packets to; `booted`: it has just booted, and its programs start.
 
-        `modules` are those that its programs load anew; `journal` is for what must outlive the process.
+        `modules` are those that its programs load anew, and those from each directory of programs, as of
+        `modules_from`; `journal` is for what must outlive the process.
         """
         self._world = world
         self._host = host
@@ -122,7 +124,8 @@ class HostLoop:
         self._ending.begin_with(pending_starts(host))
         self._baseline = Baseline(world, host)
         if not any(service.program.is_callable for service in host.services.values()):
-            forget_state(modules)  # of whatever has built the world: functions alone see its objects
+            forget_state(modules[0])  # of whatever has built the world: functions alone see its objects
+        foresee(modules[1])
         if booted:
             host.come_here()
         elif host.asking is not None:

@@ -28,6 +28,7 @@ from catenet.world.engine.process import KILLED
 from catenet.world.engine.programs import RESTART_DELAYS
 from catenet.world.engine.stalling import GRACE
 from catenet.world.network.links import SECOND_QUEUE, Arrival, ForwardingPath, InOrderQueue, Port
+from catenet.world.patches.process_globals import modules_from
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -72,6 +73,8 @@ class Coordinator(Elsewhere):
         self._loaded: tuple[str, ...] = ()
         self._modules: list[str] = []
         """Of the modules that are loaded, those that programs load anew."""
+        self._private: dict[str, list[str]] = {}
+        """And those that come from the directories of programs, which these do not see."""
         self._ways: dict[tuple[int, int, bytes], ForwardingPath] = {}
         self._parties = [Party(host, rank) for rank, host in enumerate(hosts)]
         self._of_host = {party.host: party for party in self._parties}
@@ -93,13 +96,20 @@ class Coordinator(Elsewhere):
         loaded = tuple(sys.modules)
         if loaded != self._loaded:
             self._loaded, self._modules = loaded, modules_to_forget()
+            self._private.clear()
         modules = self._modules
+        directories = (service.program.directory for service in host.services.values())
+        private: dict[str, list[str]] = {}
+        for directory in filter(None, directories):
+            if directory not in self._private:
+                self._private[directory] = modules_from(directory)
+            private[directory] = self._private[directory]
 
         journal = Journal(self._notes, party.rank)
 
         def run(channel: Channel) -> None:
             enter_root(host.name)
-            HostLoop(world, host, receivers, booted, modules, journal).run(channel)
+            HostLoop(world, host, receivers, booted, (modules, private), journal).run(channel)
 
         party.child = fork(run, journal, [other.channel for other in self._parties if other.child is not None])
         host.go_elsewhere()
