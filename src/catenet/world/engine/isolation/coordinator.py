@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import signal
@@ -234,13 +233,15 @@ class Coordinator(Elsewhere):
                 for parcel in item[3]:
                     party, arrives = of_port.get(self._ports[parcel[0]]), parcel[1]
                     if party is None or party.child is None:
-                        here = min(here, arrives)
+                        if arrives < here:
+                            here = arrives
                         continue
                     if parcel[2] == SECOND_QUEUE:
                         arrives += party.down
                     if arrives < party.flying:
                         party.flying = arrives
-                        party.event = min(party.event, arrives)
+                        if arrives < party.event:
+                            party.event = arrives
         kept = []
         for entry in heap:
             when, sequence, event = entry
@@ -261,13 +262,14 @@ class Coordinator(Elsewhere):
                     continue
             elif event is self._event or not (event.always_due or event.is_due(when, sequence)):
                 continue
-            here = min(here, when)
+            if when < here:
+                here = when
         if len(kept) < len(heap):
             heap[:] = kept
             heapify(heap)
         for party in parties:
-            if party.coming:
-                party.event = min(party.event, party.coming[0][0])
+            if party.coming and party.coming[0][0] < party.event:
+                party.event = party.coming[0][0]
         return here
 
     def _note(self, party: Party, queue: InOrderQueue) -> None:
@@ -313,9 +315,10 @@ class Coordinator(Elsewhere):
         soonest = NEVER
         for party in self._parties:
             if party.child is not None:
-                soonest = min(soonest, party.next)
-                if party.coming:
-                    soonest = min(soonest, party.coming[0][0])
+                if party.next < soonest:
+                    soonest = party.next
+                if party.coming and party.coming[0][0] < soonest:
+                    soonest = party.coming[0][0]
         self._soonest = soonest
 
     def barriers_over(self, now: float) -> None:
@@ -358,10 +361,13 @@ class Coordinator(Elsewhere):
 
     def _send(self, party: Party, request: Item) -> None:
         self._awaited[party] = None
-        with contextlib.suppress(EOFError):  # the answer will be missed
+        channel = party.channel
+        try:
             if self._interrupts:
-                party.channel.have_patience(self._patience)
-            party.channel.say(request)
+                channel.have_patience(self._patience)
+            channel.say(request)
+        except EOFError:  # the answer will be missed
+            pass
 
     def _hear(self, party: Party) -> Any:
         """Wait for a host's answer; EOFError when its process has ended, or has none in time."""

@@ -26,6 +26,8 @@ __all__ = ["Distances", "bounds"]
 SLACK: Final = 1e-9
 RELATIVE_SLACK: Final = 4e-15
 """What sums of times are rounded by, at most: a packet adds its latencies in another order than it is done here."""
+EXACT: Final = SLACK / RELATIVE_SLACK
+"""Time up to which the first is the greater one."""
 
 
 class Distances:
@@ -66,33 +68,55 @@ def bounds(parties: Sequence[Party], distances: Distances, here: float, cap: flo
     is a time that nobody passes. A party that is not waited for does not pass those that are, or without any `ended`,
     when the last program ends: then nobody has passed the end of the run.
     """
+    # Comparisons in place of `min`: this runs for each exchange, over all parties.
     first, second, leader = inf, inf, -1
     unknown = inf
+    waits = True
     for index, party in enumerate(parties):
         reach = party.event + party.up
         if reach < first:
             first, second, leader = reach, first, index
         elif reach < second:
             second = reach
-        unknown = min(unknown, here + party.down)
+        reach = here + party.down
+        if reach < unknown:
+            unknown = reach
         for sender, latency in party.joined:
-            unknown = min(unknown, sender.event + latency)
+            reach = sender.event + latency
+            if reach < unknown:
+                unknown = reach
+        waits = waits and party.waited_for
     unknown = min(unknown, first + distances.down)
-    end = _earliest_end(parties, unknown, ended)
-    cap = min(cap, _less(_earliest_told(parties, distances, unknown, here)))
+    end = inf if waits else _earliest_end(parties, unknown, ended)
+    if distances.delays:
+        cap = min(cap, _less(_earliest_told(parties, distances, unknown, here)))
+    answer = unknown + distances.up
     found = []
     for index, party in enumerate(parties):
         others = second if index == leader and not party.echoes else first
-        sum_ = min(min(others, unknown + distances.up) + party.network_down, here + party.down)
+        bound = (others if others < answer else answer) + party.network_down
+        reach = here + party.down
+        if reach < bound:
+            bound = reach
         for sender, latency in party.joined:
-            sum_ = min(sum_, min(sender.event, unknown) + latency)
-        bound = min(cap, _less(sum_), party.flying)
-        found.append(bound if party.waited_for else min(bound, end))
+            reach = (sender.event if sender.event < unknown else unknown) + latency
+            if reach < bound:
+                bound = reach
+        bound = _less(bound)
+        if cap < bound:
+            bound = cap
+        if party.flying < bound:
+            bound = party.flying
+        if end < bound and not party.waited_for:
+            bound = end
+        found.append(bound)
     return found
 
 
 def _less(when: float) -> float:
-    return when - max(SLACK, when * RELATIVE_SLACK) if when < inf else inf
+    if when < EXACT:
+        return when - SLACK
+    return when - when * RELATIVE_SLACK if when < inf else inf
 
 
 def _earliest_told(parties: Sequence[Party], distances: Distances, unknown: float, here: float) -> float:

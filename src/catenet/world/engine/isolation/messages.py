@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import os
 import select
+from posix import read  # what it is outside of worlds
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -113,7 +114,9 @@ class Channel(Wire):
         """See `Wire`; BlockingIOError when patience is over, or there is none and the other end is known to be gone."""
         while True:
             try:
-                return super()._read(size)
+                return read(self.descriptor, size)
+            except ConnectionError:
+                return b""
             except BlockingIOError:
                 left = -1.0 if self._limit_at is None else self._limit_at - monotonic()
                 if left <= 0:
