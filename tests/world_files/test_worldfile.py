@@ -197,6 +197,14 @@ def test_nesting_without_end_is_a_mistake(folder):
     with pytest.raises(WorldFileError, match="nested too deep") as caught:
         parse_world(b"[hosts.a]\nrun = " + b"[" * 50_000, folder / "w.toml")
     assert caught.value.line == 2
+    with pytest.raises(WorldFileError, match="nested too deep") as caught:
+        parse_world(b"[hosts.a]\nrun = 'a.py'\n" + b"x." * 20_000 + b"y = 1", folder / "w.toml")
+    assert caught.value.line == 3
+
+
+def test_a_file_without_end_is_a_mistake():
+    with pytest.raises(WorldFileError, match="more than 16 MiB"):
+        read_world(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(("text", "line", "message"), MISTAKES)

@@ -11,7 +11,18 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from catenet.world.scenario.units import nearest, repeated
 
-__all__ = ["KeyPath", "Place", "Tables", "WorldFileError", "errors_at", "parse_tables", "text", "texts", "truth"]
+__all__ = [
+    "MAX_SIZE",
+    "KeyPath",
+    "Place",
+    "Tables",
+    "WorldFileError",
+    "errors_at",
+    "parse_tables",
+    "text",
+    "texts",
+    "truth",
+]
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = tuple[Path, int]
@@ -45,9 +56,14 @@ def errors_at(place: Place | None) -> Iterator[None]:
 
 def parse_tables(raw: bytes, path: Path) -> Tables:
     """Read the text of a file that came from `path`; WorldFileError."""
+    if len(raw) > MAX_SIZE:
+        raise WorldFileError(path, 1, f"more than {MAX_SIZE >> 20} MiB, which no world takes")
     try:
         source = raw.decode()
+        _check_keys(source, path)
         document = tomllib.loads(source)
+    except WorldFileError:
+        raise
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise WorldFileError(path, line, "not UTF-8") from None
@@ -64,6 +80,13 @@ def parse_tables(raw: bytes, path: Path) -> Tables:
     return Tables(document, _lines_of_keys(source), path)
 
 
+def _check_keys(source: str, path: Path) -> None:
+    """Refuse a key of so many parts that tomllib, which looks at all of them for each, takes minutes."""
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.partition("=")[0].count(".") > MAX_PARTS:
+            raise WorldFileError(path, number, "tables and lists are nested too deep")
+
+
 def _line_of_excess(source: str, deep: bool) -> int:
     """Line of the first number that is too long, or of the most brackets."""
     lines = source.splitlines()
@@ -72,6 +95,10 @@ def _line_of_excess(source: str, deep: bool) -> int:
     return next((number for number, line in enumerate(lines, 1) if _LONG_NUMBER.search(line)), 1)
 
 
+MAX_SIZE: Final = 16 << 20
+"""Bytes of a file."""
+MAX_PARTS: Final = 200
+"""Of a key with dots."""
 _LONG_NUMBER: Final = re.compile(rf"\d(_?\d){{{MAX_DIGITS}}}")
 _HEADER = re.compile(r"\s*\[(\[)?\s*(.+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")

@@ -27,7 +27,17 @@ from catenet.world.scenario.isolation import Files, check_files, check_mode
 from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
-from catenet.world.scenario.tables import KeyPath, Place, Tables, WorldFileError, parse_tables, text, texts, truth
+from catenet.world.scenario.tables import (
+    MAX_SIZE,
+    KeyPath,
+    Place,
+    Tables,
+    WorldFileError,
+    parse_tables,
+    text,
+    texts,
+    truth,
+)
 from catenet.world.scenario.units import PARSERS, link_properties, nearest, parse_duration, parse_stall
 
 __all__ = [
@@ -193,7 +203,8 @@ class WorldPlan:
 
 def read_world(path: Path) -> WorldPlan:
     """Read a world file; WorldFileError for what is wrong in it, OSError when it cannot be read."""
-    return parse_world(path.read_bytes(), path)
+    with path.open("rb") as file:
+        return parse_world(file.read(MAX_SIZE + 1), path)
 
 
 def parse_world(source: bytes, path: Path) -> WorldPlan:
