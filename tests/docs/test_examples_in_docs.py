@@ -43,6 +43,7 @@ DOCUMENTS = [
             "rpc",
             "session",
             "testing",
+            "textbook",
             "grpc",
             "rpc-compat",
             "rpc-identity",
