@@ -45,8 +45,11 @@ PARTS: Final = 6
 """Looks within the limit: after the first, the program that stands still is named."""
 EVERY: Final = 1.0
 """Seconds between two settings of the timers."""
-SPINNING: Final = 2
+SPINNING: Final = 1000
 """Turns of a program between two looks at the same instant from which on it lets no time pass."""
+SLOWLY: Final = 2
+"""As many do if they are those of the program that had most before, too. Where many programs begin at one instant, each
+has a few."""
 GRACE: Final = 3.0
 """Seconds of real time that a run has to end in order, at most."""
 
@@ -161,8 +164,9 @@ class Watch:
         self._turns = turns
         stood, self._stood_at = now == self._stood_at, now
         grown = [(count - before[process], process) for process, count in turns.items() if process in before]
+        last = self._spinner
         most, self._spinner = max(grown, key=itemgetter(0), default=(0, None))
-        return stood and most >= SPINNING
+        return stood and most >= (SLOWLY if self._spinner is last else SPINNING)
 
     def _stop(self, turn: tuple[object, int] | None) -> None:
         """End it; `turn`: the one that goes on, None where no time passes between turns."""
