@@ -73,5 +73,9 @@ class ByPipe:
 
 
 def _whose_turn(world: World) -> str | None:
-    task: Any = world.switcher.locals.current_values.get("task")
-    return None if task is None else task.process.host.name
+    """The host whose turn it is; it may be over by now, so the one that had the last turn, or the only one."""
+    task: Any = world.switcher.locals.current_values.get("task") or world.switcher.task
+    if task is not None:
+        return str(task.process.host.name)
+    names = [host.name for host in world.hosts.values() if host.services]
+    return names[0] if len(names) == 1 else None
