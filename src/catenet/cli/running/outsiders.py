@@ -74,7 +74,9 @@ class ByPipe:
 
 def _whose_turn(world: World) -> str | None:
     """The host whose turn it is; it may be over by now, so the one that had the last turn, or the only one."""
-    task: Any = world.switcher.locals.current_values.get("task") or world.switcher.task
+    from catenet.world.engine.stalling import last_task
+
+    task: Any = last_task(world)
     if task is not None:
         return str(task.process.host.name)
     names = [host.name for host in world.hosts.values() if host.services]

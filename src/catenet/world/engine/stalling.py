@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.task import Task
     from catenet.world.world import World
 
-__all__ = ["GRACE", "STALL", "Watch"]
+__all__ = ["GRACE", "STALL", "Watch", "last_task"]
 
 STALL: Final = 60.0
 """Seconds of real time after which a run ends in which nothing gets on."""
@@ -210,9 +210,16 @@ class Watch:
         spinner = self._spinner
         if not stands and spinner is not None:
             return f"{spinner.host.name}: {spinner.name} has gone on at {self._stood_at:.3f} s, letting no time pass,"
-        task: Any = self._world.switcher.locals.current_values.get("task") or self._world.switcher.task
+        task: Any = last_task(self._world)
         who = "a program" if task is None else f"{task.process.host.name}: {task.process.name}{_place(self._frames())}"
         return f"{who} has stood still"
+
+
+def last_task(world: World) -> Task | None:
+    """Return the thread of a program whose turn it is or, while the engine works, was last; None outside of a run."""
+    switcher = world.switcher
+    task: Task | None = switcher.locals.current_values.get("task")
+    return task or switcher.task
 
 
 def _place(frames: list[FrameType]) -> str:
